@@ -1,0 +1,131 @@
+"""Volumes and the files they live in, by SimpleITK."""
+
+import dataclasses
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from .errors import EngineError, bad_input
+from .geometry import Geometry
+
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Volume:
+    """An image or label map: ``array`` (k, j, i) of one component, and its geometry."""
+
+    array: np.ndarray
+    geometry: Geometry
+
+    def __post_init__(self):
+        if self.array.shape != self.geometry.shape:
+            raise ValueError(f"array {self.array.shape} and geometry {self.geometry.shape} differ")
+
+
+def read_volume(path) -> Volume:
+    """An image of any format that SimpleITK reads, or a folder with one DICOM series.
+
+    Raises EngineError (bad_input) for what is no 3D image of one component with a usable geometry.
+    """
+    image = _read(Path(path))
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[..., 0]
+    if image.GetDimension() != 3:
+        raise bad_input(f"The image has {image.GetDimension()} dimensions.", "Give one 3D volume.")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise bad_input(
+            f"The image has {image.GetNumberOfComponentsPerPixel()} values in each voxel (colour, vectors or "
+            "overlapping segments).",
+            "Give a volume with one value in each voxel.",
+        )
+    geometry = Geometry.from_parts(
+        image.GetOrigin(), image.GetSpacing(), image.GetDirection(), image.GetSize()[::-1]
+    )
+    if not geometry.is_orthonormal:
+        raise bad_input("The image's axes are not at right angles.", "Resample it to an ordinary grid first.")
+    return Volume(sitk.GetArrayFromImage(image), geometry)
+
+
+def read_labels(path) -> Volume:
+    """A label map: like `read_volume`, with values that are whole numbers; returned as integers."""
+    labels = read_volume(path)
+    if not np.issubdtype(labels.array.dtype, np.integer):
+        rounded = np.rint(labels.array)
+        if not np.array_equal(rounded, labels.array):
+            raise bad_input("The atlas labels are not whole numbers.", "Give a label map, not an image.")
+        labels = Volume(rounded.astype(np.int32), labels.geometry)
+    return labels
+
+
+def to_sitk(volume: Volume) -> sitk.Image:
+    """As a SimpleITK image; an array (k, j, i, 3) becomes a vector image."""
+    image = sitk.GetImageFromArray(volume.array, isVector=volume.array.ndim == 4)
+    place(image, volume.geometry)
+    return image
+
+
+def place(image: sitk.Image, geometry: Geometry) -> None:
+    """Gives the image the geometry, which must have no shear."""
+    image.SetOrigin(geometry.origin.tolist())
+    image.SetSpacing(geometry.spacing.tolist())
+    image.SetDirection(geometry.direction.ravel().tolist())
+
+
+def write_image(image: sitk.Image, path) -> None:
+    """Writes compressed, under a temporary name first: a failed run leaves no half-written file.
+
+    Raises EngineError disk_full, or bad_input where the folder cannot be written.
+    """
+    path = Path(path)
+    # The extension decides the format, so the temporary name must keep it.
+    try:
+        folder = tempfile.mkdtemp(prefix=".writing-", dir=path.parent)
+    except OSError as error:
+        raise writing_error(error) from error
+    temporary = Path(folder) / path.name
+    try:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+        os.replace(temporary, path)
+    except (RuntimeError, OSError) as error:
+        raise writing_error(error, path.parent) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.rmdir(folder)
+
+
+def writing_error(error: Exception, folder=None) -> EngineError:
+    """The user's error for one of the system's or of ITK, which names no reason when a write fails."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if not full and folder is not None:
+        full = shutil.disk_usage(folder).free < 1 << 20
+    if full:
+        return EngineError("disk_full", "The disk is full.", "Free some space or choose another output folder.")
+    return bad_input("The result could not be written.", "Choose an output folder that you may write to.")
+
+
+def _read(path: Path) -> sitk.Image:
+    if not path.exists():
+        raise bad_input("The file does not exist.", "Check its name.")
+    try:
+        if path.is_dir():
+            return _read_dicom(path)
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise bad_input(
+            "The file cannot be read as an image: it may be damaged, or of another kind.",
+            "Open it in a viewer to check it, or export it again.",
+        ) from error
+
+
+def _read_dicom(folder: Path) -> sitk.Image:
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if len(series) != 1:
+        found = "no DICOM series" if not series else f"{len(series)} DICOM series"
+        raise bad_input(f"The folder holds {found}.", "Give a folder with one series.")
+    return sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))

@@ -1,0 +1,52 @@
+"""Trilinear sampling of volumes at points given in voxel coordinates."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def lattice(shape, matrix: np.ndarray, device="cpu") -> torch.Tensor:
+    """Where a matrix (4, 4) takes each voxel (i, j, k) of a grid ``shape`` (k, j, i): (3, k, j, i), float32.
+
+    Computed in float64 along each axis, so that a shift of hundreds of voxels costs no accuracy.
+    """
+    axes = [torch.arange(n, dtype=torch.float64, device=device) for n in reversed(shape)]
+    result = torch.empty(3, *shape, dtype=torch.float32, device=device)
+    for row in range(3):
+        i, j, k = (float(matrix[row, column]) * axis for column, axis in enumerate(axes))
+        result[row] = (k[:, None, None] + float(matrix[row, 3])) + j[:, None] + i
+    return result
+
+
+def sample(volume: torch.Tensor, voxels: torch.Tensor, padding: str = "border") -> torch.Tensor:
+    """``volume`` (c, k, j, i) at ``voxels`` (3, ...), coordinates (i, j, k): (c, ...).
+
+    ``padding``: ``border`` continues the outermost voxel, ``zeros`` fades to zero outside the grid.
+    """
+    size = volume.shape[:0:-1]
+    points = torch.empty(*voxels.shape[1:], 3, dtype=volume.dtype, device=volume.device)
+    for c in range(3):
+        # grid_sample's coordinates: -1 and 1 are the centres of the first and last voxel
+        if size[c] > 1:
+            torch.mul(voxels[c], 2 / (size[c] - 1), out=points[..., c]).sub_(1)
+        else:
+            torch.mul(voxels[c], 2, out=points[..., c])
+    return _grid_sample(volume, points.reshape(-1, 3), padding).reshape(volume.shape[0], *voxels.shape[1:])
+
+
+def _grid_sample(volume: torch.Tensor, points: torch.Tensor, padding: str) -> torch.Tensor:
+    """(c, k, j, i) at (n, 3) -> (c, n). On a CPU torch shares only the batch among threads: make one."""
+    parts = torch.get_num_threads() if volume.device.type == "cpu" else 1
+    each = len(points) // parts
+    result = torch.empty(volume.shape[0], len(points), dtype=volume.dtype, device=volume.device)
+    for first, count, batch in ((0, each, parts), (each * parts, len(points) - each * parts, 1)):
+        if not count:
+            continue
+        grid = points[first : first + count * batch].view(batch, 1, 1, count, 3)
+        values = F.grid_sample(
+            volume.expand(batch, *volume.shape), grid, mode="bilinear", padding_mode=padding, align_corners=True
+        )
+        result[:, first : first + count * batch] = values.view(batch, -1, count).transpose(0, 1).reshape(
+            volume.shape[0], -1
+        )
+    return result
