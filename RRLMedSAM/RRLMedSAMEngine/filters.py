@@ -7,36 +7,25 @@ On a CPU this is 10 to 30 times faster than torch's pooling and convolution (a 5
 import math
 
 import torch
-import torch.nn.functional as F
 
-AXES = (-3, -2, -1)
-
-
-def _padded(x: torch.Tensor, axis: int, before: int, after: int, mode: str) -> torch.Tensor:
-    pads = [0] * 6
-    pads[2 * (-1 - axis)], pads[2 * (-1 - axis) + 1] = before, after
-    if mode == "constant":
-        return F.pad(x, pads)
-    lead = x.shape[:-3]
-    return F.pad(x.reshape(1, -1, *x.shape[-3:]), pads, mode=mode).reshape(*lead, *_padded_shape(x, pads))
-
-
-def _padded_shape(x, pads):
-    return [n + pads[2 * (2 - d)] + pads[2 * (2 - d) + 1] for d, n in enumerate(x.shape[-3:])]
 
 
 def box_sum(x: torch.Tensor, width: int) -> torch.Tensor:
     """Sum over a centred cube of ``width`` (odd) voxels a side; outside the grid is zero."""
-    radius = width // 2
-    for axis in AXES:
-        n = x.shape[axis]
-        padded = _padded(x, axis, radius, radius, "constant")
-        # Two voxels are added at once: a window of 5 takes 3 additions.
-        pairs = padded.narrow(axis, 0, n + width - 2) + padded.narrow(axis, 1, n + width - 2)
-        x = pairs.narrow(axis, 0, n) + padded.narrow(axis, width - 1, n)
-        for offset in range(2, width - 1, 2):
-            x += pairs.narrow(axis, offset, n)
+    for axis in (-3, -2, -1):
+        result = x.clone()
+        for offset in range(1, width // 2 + 1):
+            _add_shifted(result, x, axis, offset)
+        x = result
     return x
+
+
+def _add_shifted(result, x, axis, offset, weight=1.0):
+    """Adds the neighbours ``offset`` voxels before and behind along the axis, where there are any."""
+    n = x.shape[axis] - offset
+    if n > 0:
+        result.narrow(axis, offset, n).add_(x.narrow(axis, 0, n), alpha=weight)
+        result.narrow(axis, 0, n).add_(x.narrow(axis, offset, n), alpha=weight)
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
@@ -47,19 +36,21 @@ def gaussian_kernel(sigma: float) -> list[float]:
     return [w / total for w in weights]
 
 
-def gaussian(x: torch.Tensor, sigma, mode: str = "replicate") -> torch.Tensor:
-    """Gaussian smoothing; sigma in voxels, one number or one for each of i, j, k."""
+def gaussian(x: torch.Tensor, sigma) -> torch.Tensor:
+    """Gaussian smoothing, the border continued outside; sigma in voxels, one or one for each of i, j, k."""
     sigmas = [sigma] * 3 if isinstance(sigma, (int, float)) else list(sigma)
     for axis, s in zip((-1, -2, -3), sigmas):
         if s <= 0:
             continue
         kernel = gaussian_kernel(float(s))
-        radius, n = len(kernel) - 1, x.shape[axis]
-        padded = _padded(x, axis, radius, radius, mode)
-        x = padded.narrow(axis, radius, n) * kernel[0]
-        for offset in range(1, radius + 1):
-            x.add_(padded.narrow(axis, radius - offset, n), alpha=kernel[offset])
-            x.add_(padded.narrow(axis, radius + offset, n), alpha=kernel[offset])
+        result = x * kernel[0]
+        n = x.shape[axis]
+        for offset, weight in enumerate(kernel[1:], start=1):
+            _add_shifted(result, x, axis, offset, weight)
+            edge = min(offset, n)
+            result.narrow(axis, 0, edge).add_(x.narrow(axis, 0, 1), alpha=weight)
+            result.narrow(axis, n - edge, edge).add_(x.narrow(axis, n - 1, 1), alpha=weight)
+        x = result
     return x
 
 
@@ -75,6 +66,12 @@ def gradient(x: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def length(vectors: torch.Tensor) -> torch.Tensor:
+    """(3, ...) -> (...). Thirty times faster on a CPU than torch's norm over so short an axis."""
+    x, y, z = vectors
+    return (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_()
+
+
 def gradient_magnitude(x: torch.Tensor) -> torch.Tensor:
     """Length of the gradient of (k, j, i), per voxel."""
-    return torch.linalg.vector_norm(gradient(x), dim=0)
+    return length(gradient(x))

@@ -1,0 +1,178 @@
+"""The deformation between target and atlas, its inverse, and whether it folds."""
+
+import dataclasses
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from . import filters
+from .geometry import Geometry
+from .sampling import lattice, sample
+
+INVERSE_STEPS, INVERSE_TOLERANCE = 60, 0.01  # at most, and voxels
+BALANCING_STEPS = 4
+SMALLEST_JACOBIAN = 0.02  # below it a voxel is smoothed, so that nothing resampled from the field folds
+UNFOLDING_ROUNDS = 200
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deformation:
+    """T(x) = affine(x + forward(x)) maps target points to atlas points, LPS mm; T^-1(y) = p + inverse(p) back.
+
+    ``affine``: (4, 4); p = affine^-1(y). ``forward``, ``inverse``: (k, j, i, 3) float32, LPS mm, on ``grid``, zero at
+    its border and outside.
+    """
+
+    affine: np.ndarray
+    forward: np.ndarray
+    inverse: np.ndarray
+    grid: Geometry
+
+    def total_forward(self, geometry: Geometry) -> np.ndarray:
+        """T(x) - x in LPS mm at the voxels of any geometry: (k, j, i, 3) float32."""
+        return self._slabs(geometry, np.eye(4), self.forward, self.affine)
+
+    def total_inverse(self, geometry: Geometry) -> np.ndarray:
+        """T^-1(y) - y in LPS mm at the voxels of any geometry: (k, j, i, 3) float32."""
+        return self._slabs(geometry, np.linalg.inv(self.affine), self.inverse, np.eye(4))
+
+    def _slabs(self, geometry, before, field, after):
+        """after(before(x) + field(before(x))) - x, slab by slab, so that large volumes need little memory."""
+        result = np.empty((*geometry.shape, 3), np.float32)
+        field = torch.from_numpy(np.ascontiguousarray(np.moveaxis(field, -1, 0)))
+        linear = torch.tensor(after[:3, :3], dtype=torch.float32)
+        for slab, part in slabs(geometry):
+            voxels = lattice(part.shape, self.grid.lps_to_voxel @ before @ part.voxel_to_lps)
+            moved = torch.tensordot(linear, sample(field, voxels, padding="zeros"), 1)
+            # The affine displacement is formed in float64: (after before - 1) x.
+            moved += lattice(part.shape, (after @ before - np.eye(4)) @ part.voxel_to_lps)
+            result[slab] = moved.permute(1, 2, 3, 0).numpy()
+        return result
+
+
+def slabs(geometry: Geometry, voxels: int = 1 << 20):
+    """The grid in slabs along k of about ``voxels`` voxels: (slice of k, geometry of the slab)."""
+    depth = max(1, voxels // (geometry.shape[1] * geometry.shape[2]))
+    for first in range(0, geometry.shape[0], depth):
+        count = min(depth, geometry.shape[0] - first)
+        shift = np.eye(4)
+        shift[2, 3] = first
+        yield slice(first, first + count), Geometry(geometry.voxel_to_lps @ shift, (count, *geometry.shape[1:]))
+
+
+def pad_to_zero(displacement: torch.Tensor, grid: Geometry) -> tuple[torch.Tensor, Geometry]:
+    """The displacement (3, k, j, i) in voxels, continued outside and faded to zero at the new border.
+
+    The fade is wide enough that it folds nothing: the slope it adds stays below one half.
+    """
+    width = int(np.ceil(2 * float(displacement.abs().max()))) + 3
+    padded = F.pad(displacement[None], [width] * 6, mode="replicate")[0]
+    for axis in (1, 2, 3):
+        n = padded.shape[axis]
+        at = torch.arange(n, dtype=padded.dtype, device=padded.device)
+        fade = (torch.minimum(at, n - 1 - at) / width).clamp_max(1)
+        padded *= fade.view([-1 if d == axis else 1 for d in range(4)])
+    shift = np.eye(4)
+    shift[:3, 3] = -width
+    return padded, Geometry(grid.voxel_to_lps @ shift, padded.shape[1:])
+
+
+def invert(displacement: torch.Tensor, check) -> torch.Tensor:
+    """v with v(x) + u(x + v(x)) = 0, by fixed point iteration (Chen et al., Medical Physics 2008).
+
+    Both (3, k, j, i) in voxels of one grid, zero at its border. ``check()`` is called in each step.
+    """
+    identity = lattice(displacement.shape[1:], np.eye(4), displacement.device)
+    inverse = torch.zeros_like(displacement)
+    relaxation, last = 1.0, np.inf
+    for _ in range(INVERSE_STEPS):
+        check()
+        miss = sample(displacement, identity + inverse).add_(inverse)
+        worst = float(miss.abs().max())
+        if worst < INVERSE_TOLERANCE:
+            break
+        # Where u is steep (its slope near 1) full steps swing around the solution.
+        relaxation = relaxation if worst < 0.95 * last else max(0.3, 0.8 * relaxation)
+        last = worst
+        inverse -= miss.mul_(relaxation)
+    # The inverse is now exact at its voxels and off between them, where T lands: 0.16 mm on average. Sharing the
+    # miss between both ways round leaves less than 0.1 mm in each.
+    for _ in range(BALANCING_STEPS):
+        check()
+        there_and_back = sample(inverse, identity + displacement).add_(displacement)
+        back_and_there = sample(displacement, identity + inverse).add_(inverse)
+        shared = sample(there_and_back, identity + inverse).mul_(0.5)
+        inverse -= shared.add_(back_and_there, alpha=0.25)
+    return inverse
+
+
+def jacobian(displacement: torch.Tensor) -> torch.Tensor:
+    """Determinant of the Jacobian of x + u(x) by central differences, one-sided at the faces: (k, j, i)."""
+    rows = []
+    for row, component in enumerate(displacement):
+        slopes = []
+        for column, axis in enumerate((2, 1, 0)):
+            slope = filters.gradient(component)[column]
+            n = component.shape[axis]
+            for face, inner in ((0, 1), (n - 1, n - 2)):
+                ahead, behind = (inner, face) if face == 0 else (face, inner)
+                difference = component.select(axis, ahead) - component.select(axis, behind)
+                slope.select(axis, face).copy_(difference)
+            slopes.append(slope + 1 if row == column else slope)
+        rows.append(slopes)
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def smallest_corner_jacobian(displacement: torch.Tensor) -> torch.Tensor:
+    """The smallest determinant over the eight one-sided differences at each voxel: (k, j, i).
+
+    Trilinear interpolation folds inside a cell only where one of its corners does, so this is the strict test.
+    """
+    smallest = None
+    for corner in range(8):
+        columns = []
+        for column, axis in enumerate((3, 2, 1)):
+            n = displacement.shape[axis]
+            difference = displacement.narrow(axis, 1, n - 1) - displacement.narrow(axis, 0, n - 1)
+            ends = [0, 0, 0, 0, 0, 0]
+            ends[2 * column + ((corner >> column) & 1)] = 1
+            columns.append(F.pad(difference[None], ends, mode="replicate")[0])
+        (a, d, g), (b, e, h), (c, f, i) = ([part for part in column] for column in columns)
+        a, e, i = a + 1, e + 1, i + 1
+        determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+        smallest = determinant if smallest is None else torch.minimum(smallest, determinant)
+    return smallest
+
+
+def unfold(displacement: torch.Tensor, check) -> torch.Tensor:
+    """The displacement, smoothed just where it folds or nearly does, until it does nowhere; (3, k, j, i)."""
+    for _ in range(UNFOLDING_ROUNDS):
+        check()
+        folded = smallest_corner_jacobian(displacement) < SMALLEST_JACOBIAN
+        if not bool(folded.any()):
+            break
+        near = (filters.box_sum(folded.to(displacement.dtype), 5) > 0).to(displacement.dtype)
+        blend = filters.gaussian(near, 1.0)
+        displacement = displacement + blend * (filters.gaussian(displacement, 1.0) - displacement)
+    return displacement
+
+
+def consistency(forward: torch.Tensor, inverse: torch.Tensor, inside: torch.Tensor, spacing: float) -> dict:
+    """How far T^-1(T(x)) ends from x: mean and 95th percentile in mm over ``inside`` (k, j, i).
+
+    Both fields (3, k, j, i) in voxels of one isotropic grid of ``spacing`` mm.
+    """
+    identity = lattice(forward.shape[1:], np.eye(4), forward.device)
+    miss = filters.length(sample(inverse, identity + forward).add_(forward))[inside] * spacing
+    if miss.numel() == 0:
+        return {"mean": 0.0, "p95": 0.0}
+    rank = max(1, int(round(0.95 * miss.numel())))
+    return {"mean": float(miss.mean()), "p95": float(miss.kthvalue(rank).values)}
+
+
+def to_lps_field(displacement: torch.Tensor, grid: Geometry) -> np.ndarray:
+    """(3, k, j, i) in voxels -> (k, j, i, 3) float32 in LPS mm."""
+    linear = torch.tensor(grid.voxel_to_lps[:3, :3], dtype=torch.float32, device=displacement.device)
+    return torch.tensordot(linear, displacement, 1).permute(1, 2, 3, 0).contiguous().cpu().numpy()

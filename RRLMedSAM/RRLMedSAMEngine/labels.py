@@ -1,0 +1,55 @@
+"""Atlas labels carried to a target by a vote of partial volumes."""
+
+import torch
+
+CHUNK = 1 << 20  # target voxels voted on at once: the memory needed does not grow with the number of labels
+
+
+def vote(labels: torch.Tensor, voxels) -> tuple[torch.Tensor, torch.Tensor]:
+    """The label with the largest share of the trilinear weights at each point, and that share.
+
+    ``labels``: (k, j, i), integers. ``voxels``: (3, n), coordinates (i, j, k) in the label map's voxels; outside is
+    label 0. Returns (n,) labels and (n,) shares in 0..1. This is the argmax of linearly interpolated one-hot maps,
+    without making them.
+    """
+    winner = torch.empty(voxels.shape[1], dtype=labels.dtype, device=labels.device)
+    share = torch.empty(voxels.shape[1], dtype=torch.float32, device=labels.device)
+    for first in range(0, voxels.shape[1], CHUNK):
+        part = slice(first, first + CHUNK)
+        winner[part], share[part] = _vote(labels, voxels[:, part])
+    return winner, share
+
+
+def _vote(labels, voxels):
+    base = voxels.floor()
+    far = voxels - base
+    near = 1 - far
+    base = base.long()
+    candidates, weights = [], []
+    for corner in range(8):
+        offsets = [(corner >> axis) & 1 for axis in range(3)]
+        index, inside = 0, None
+        weight = None
+        for axis, stride in enumerate((1, labels.shape[2], labels.shape[2] * labels.shape[1])):
+            at = base[axis] + offsets[axis]
+            size = labels.shape[2 - axis]
+            valid = (at >= 0) & (at < size)
+            index = index + at.clamp(0, size - 1) * stride
+            inside = valid if inside is None else inside & valid
+            part = far[axis] if offsets[axis] else near[axis]
+            weight = part if weight is None else weight * part
+        candidates.append(labels.reshape(-1)[index] * inside)
+        weights.append(weight)
+    # Where all eight agree, as in most voxels, nothing is left to count.
+    candidates, weights = torch.stack(candidates), torch.stack(weights)
+    winner, share = candidates[0].clone(), torch.ones_like(weights[0])
+    mixed = (candidates != candidates[:1]).any(dim=0).nonzero()[:, 0]
+    candidates, weights = candidates[:, mixed], weights[:, mixed]
+    best, best_share = candidates[0].clone(), torch.full_like(weights[0], -1)
+    for candidate in candidates:
+        total = (weights * (candidates == candidate)).sum(dim=0)
+        better = total > best_share + 1e-6
+        best = torch.where(better, candidate, best)
+        best_share = torch.where(better, total, best_share)
+    winner[mixed], share[mixed] = best, best_share
+    return winner, share

@@ -1,0 +1,188 @@
+"""A run from atlas and target to labels and deformation: the order of the stages, and nothing else."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from . import __version__, affine, allocator, confidence, deformation, devices, intensity, plan, registration, workgrid
+from .checks import check_image, check_labels
+from .deformation import Deformation
+from .image import Volume
+from .labels import vote
+from .memory import peak_gb
+from .progress import Progress
+from .sampling import lattice, sample
+
+POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
+ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the user chose. ``model`` is ``instant``: registration alone, without weights."""
+
+    effort: str = "balanced"
+    device: str = "auto"
+    model: str = "instant"
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """``labels``: a label map on the target's grid for each layer of the atlas. ``confidence``: uint8 percent."""
+
+    labels: list[Volume]
+    confidence: Volume
+    deformation: Deformation
+    report: dict
+
+
+@dataclasses.dataclass
+class _Registered:
+    """On the padded work grid, displacements in voxels (3, k, j, i), target -> atlas in the affine's frame."""
+
+    deformation: Deformation
+    forward: torch.Tensor
+    agreement: torch.Tensor
+    alignment: affine.Alignment
+    figures: dict
+
+
+def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, cancelled) -> Result:
+    """Carries the atlas's labels to the target.
+
+    ``atlas``, ``target``: Volume. ``atlas_labels``: list of Volume with integers, one for each layer of overlapping
+    segments. ``progress(stage, fraction, seconds_left)``, ``warn(text)`` and ``cancelled()`` are called meanwhile.
+    Raises EngineError: bad_input, no_overlap, bad_model, out_of_memory, cancelled.
+    """
+    allocator.keep_freed_memory()
+    torch.manual_seed(settings.seed)
+    warnings: list[str] = []
+
+    def note(text):
+        warnings.append(text)
+        warn(text)
+
+    devices.check_model(settings.model)
+    clock = Progress(progress, cancelled)
+    check_image(atlas, "atlas", note)
+    check_image(target, "target", note)
+    values = check_labels(atlas_labels, atlas, note)
+    if not target.geometry.overlaps(atlas.geometry):
+        note("Atlas and target lie apart in space; they were brought together by their shape alone.")
+
+    def attempt(step):
+        return _register(atlas, target, settings.effort, step, clock)
+
+    found, step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
+    if found.alignment.correlation < POOR_CORRELATION:
+        note(
+            "Atlas and target hardly agree after alignment: they may show different anatomy. Check the result, "
+            "or move the target near the atlas with a transform and run again."
+        )
+    clock.enter("transfer")
+    labels, trust = _transfer(atlas_labels, target, found, clock)
+    clock.finish()
+    report = {
+        "version": __version__,
+        "settings": dataclasses.asdict(settings),
+        "device": devices.describe(step.device),
+        "seconds": {stage: round(seconds, 2) for stage, seconds in clock.seconds.items()},
+        "peak_memory_gb": round(peak_gb(), 2),
+        **found.figures,
+        "structures": [
+            row
+            for layer, (volume, layer_values) in enumerate(zip(labels, values))
+            for row in confidence.structures(
+                volume.array, trust.array, layer_values, layer, target.geometry.voxel_volume_ml
+            )
+        ],
+        "warnings": warnings,
+    }
+    return Result(labels, trust, found.deformation, report)
+
+
+def _register(atlas, target, effort, step, clock) -> _Registered:
+    """Alignment and deformation on one rung of the memory ladder."""
+    windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
+    boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
+    extent = (boxes[1][1] - boxes[1][0] + 1) * target.geometry.spacing
+    spacing = plan.work_spacing(
+        float(np.prod(extent)), [v.geometry.spacing.min() for v in (atlas, target)], effort, step.coarser
+    )
+    moving, fixed = (
+        workgrid.to_work_grid(v, w, spacing, box, step.device)
+        for v, w, box in zip((atlas, target), windows, boxes)
+    )
+    shape = fixed.grid.shape
+    levels = plan.levels(shape, spacing, effort)
+    costs = [plan.cost(level, shape, spacing) for level in levels]
+    voxels = float(np.prod(shape))
+    clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + 12 * voxels)
+
+    clock.enter("align")
+    alignment = affine.align(fixed, moving, clock.check)
+    clock.advance(ALIGN_COST)
+
+    clock.enter("deform")
+    remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
+    displacement = registration.register(
+        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
+    )
+    to_atlas = moving.grid.lps_to_voxel @ alignment.matrix @ fixed.grid.voxel_to_lps
+    at = torch.tensordot(
+        torch.tensor(to_atlas[:3, :3], dtype=torch.float32, device=displacement.device), displacement, 1
+    ).add_(lattice(shape, to_atlas, displacement.device))
+    agreement = confidence.agreement(fixed.image, sample(moving.image[None], at, padding="zeros")[0])
+    padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
+    padded = deformation.unfold(padded, clock.check)
+    clock.advance(2 * voxels)
+    inverse = deformation.invert(padded, clock.check)
+    clock.advance(6 * voxels)
+    margin = (grid.shape[0] - shape[0]) // 2
+    inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
+    folded = deformation.jacobian(padded)[inside] <= 0
+    figures = {
+        "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
+        "inverse_consistency_mm": deformation.consistency(padded, inverse, inside, spacing),
+        "alignment": {
+            "correlation": round(alignment.correlation, 4),
+            "target_to_atlas_lps": alignment.matrix.tolist(),
+        },
+        "work_grid": {"spacing_mm": round(float(spacing), 4), "shape_kji": list(shape)},
+    }
+    field = Deformation(
+        alignment.matrix,
+        deformation.to_lps_field(padded, grid),
+        deformation.to_lps_field(inverse, grid),
+        grid,
+    )
+    return _Registered(field, padded.cpu(), agreement.cpu(), alignment, figures)
+
+
+def _transfer(atlas_labels, target, found, clock):
+    """Labels and confidence on the target's own grid, slab by slab."""
+    geometry, grid = target.geometry, found.deformation.grid
+    margin = (grid.shape[0] - found.agreement.shape[0]) // 2
+    unpad = np.eye(4)
+    unpad[:3, 3] = -margin
+    sources = [torch.from_numpy(np.ascontiguousarray(layer.array).astype(np.int32)) for layer in atlas_labels]
+    maps = [np.empty(geometry.shape, layer.array.dtype) for layer in atlas_labels]
+    trust = np.empty(geometry.shape, np.uint8)
+    for slab, part in deformation.slabs(geometry):
+        clock.check()
+        at = lattice(part.shape, grid.lps_to_voxel @ part.voxel_to_lps)
+        moved = sample(found.forward, at, padding="zeros").add_(at)
+        share = torch.ones(part.shape)
+        for source, layer, result in zip(sources, atlas_labels, maps):
+            matrix = layer.geometry.lps_to_voxel @ found.deformation.affine @ grid.voxel_to_lps
+            linear = torch.tensor(matrix[:3, :3], dtype=torch.float32)
+            offset = torch.tensor(matrix[:3, 3], dtype=torch.float32).view(3, 1)
+            winner, part_share = vote(source, torch.tensordot(linear, moved.flatten(1), 1) + offset)
+            result[slab] = winner.view(part.shape).numpy()
+            share = torch.minimum(share, part_share.view(part.shape))
+        near = lattice(part.shape, unpad @ grid.lps_to_voxel @ part.voxel_to_lps)
+        agreement = sample(found.agreement[None], near)[0]
+        trust[slab] = (100 * agreement * share).round().clamp(0, 100).to(torch.uint8).numpy()
+    return [Volume(m, geometry) for m in maps], Volume(trust, geometry)

@@ -1,0 +1,52 @@
+"""The resolutions and steps of a run, planned from the data and the effort."""
+
+import dataclasses
+
+import numpy as np
+
+from .registration import Level
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """``voxels``: the finest work grid holds at most so many. ``steps``: on the finest level and the coarser ones."""
+
+    voxels: float
+    finest_steps: int
+    middle_steps: int
+    coarse_steps: int
+
+
+EFFORTS = {
+    "fast": Effort(6e6, 5, 20, 40),
+    "balanced": Effort(8e6, 25, 30, 40),
+    "best": Effort(16e6, 60, 60, 80),
+}
+WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
+SMALLEST = 14  # voxels along the shortest side below which a coarser level has nothing to say
+LEVELS = 4
+
+
+def work_spacing(target_box_mm3: float, spacings, effort: str, coarser: float = 1.0) -> float:
+    """Spacing of the finest work grid in mm.
+
+    ``target_box_mm3``: volume of the target's trimmed box. ``spacings``: the smallest voxel side of target and atlas:
+    finer than the coarser of the two there is nothing to match. ``coarser``: the memory ladder's factor.
+    """
+    smallest = (target_box_mm3 / EFFORTS[effort].voxels) ** (1 / 3)
+    return coarser * max(*spacings, smallest)
+
+
+def levels(shape, spacing: float, effort: str) -> list[Level]:
+    """Coarse to fine, for a finest work grid ``shape`` (k, j, i) of ``spacing`` mm."""
+    count = 1
+    while count < LEVELS and min(shape) / 2**count >= SMALLEST and max(shape) / 2 ** (count - 1) > 30:
+        count += 1
+    given = EFFORTS[effort]
+    steps = [given.finest_steps, given.middle_steps] + [given.coarse_steps] * count
+    return [Level(spacing * 2**n, steps[n], WIDTH) for n in reversed(range(count))]
+
+
+def cost(level: Level, shape, finest_spacing: float) -> float:
+    """Of one step, in voxels touched; a small grid costs as much as one of 50,000 voxels."""
+    return max(np.prod(shape) * (finest_spacing / level.spacing) ** 3, 5e4)

@@ -1,0 +1,105 @@
+"""The private folder in which volumes travel to the worker and back, as ``.npy`` files.
+
+Files are written and read piece by piece, by generators, so that the application stays alive meanwhile.
+They are never mapped into memory: with a full disk, or a file cut off, that would end the process.
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+
+import numpy as np
+
+PREFIX = "RRLMedSAM-"
+LOCK = "owner.lock"
+PIECE = 1 << 20  # values handled between two yields: a few milliseconds
+ADOPTION_SECONDS = 60  # a folder younger than that without a lock is just being made
+
+
+class ExchangeFolder:
+    """A folder that only this user can read, locked as long as its owner lives."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix=PREFIX)
+        self._lock = open(os.path.join(self.path, LOCK), "w")
+        _lock(self._lock)
+
+    def file(self, name):
+        return os.path.join(self.path, name)
+
+    def remove(self):
+        """Removes the folder; what a dying worker still holds open is left to `removeStaleFolders`."""
+        self._lock.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def removeStaleFolders():
+    """Removes the exchange folders that a crashed application left."""
+    with os.scandir(tempfile.gettempdir()) as entries:
+        folders = [entry.path for entry in entries if entry.name.startswith(PREFIX) and _isStale(entry)]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _isStale(entry):
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:  # its owner has removed it just now
+        return False
+    if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+        return False
+    try:
+        with open(os.path.join(entry.path, LOCK), "r+") as lock:
+            _lock(lock)
+    except FileNotFoundError:
+        return time.time() - status.st_mtime > ADOPTION_SECONDS
+    except OSError:  # locked: its owner lives
+        return False
+    return True
+
+
+def _lock(file):
+    """Locks the open file until it is closed or its process ends; OSError where another process has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def pieces(shape):
+    """Slices along the first axis, each of about `PIECE` values."""
+    rows = max(1, PIECE // max(1, int(np.prod(shape[1:]))))
+    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
+
+
+def writing(path, array):
+    """Generator that writes the array, a piece at each step."""
+    # The file says the byte order; MRML's arrays are native.
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in pieces(array.shape):
+            file.write(np.ascontiguousarray(array[piece]).data)
+            yield
+
+
+def reading(path, shape):
+    """Generator of (slice along the first axis, array of that piece).
+
+    Raises ValueError where the file is no array of this shape, or is cut off.
+    """
+    with open(path, "rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("unexpected version of the array file")
+        found, fortranOrder, dtype = np.lib.format.read_array_header_1_0(file)
+        if fortranOrder or tuple(found) != tuple(shape):
+            raise ValueError(f"expected an array {tuple(shape)}, found {tuple(found)}")
+        for piece in pieces(shape):
+            values = np.fromfile(file, dtype, (piece.stop - piece.start) * int(np.prod(shape[1:])))
+            yield piece, values.reshape(piece.stop - piece.start, *shape[1:])

@@ -1,0 +1,121 @@
+"""What the module does, without widgets: one run at a time, on one worker that stays warm between runs."""
+
+import time
+
+from . import messages
+from .run import Run
+from .sceneinput import Inputs
+from .workerprocess import WorkerProcess
+
+TICK_SECONDS = 0.03  # of work between two turns of the application's event loop
+TICK_INTERVAL_MS = 20
+
+
+class OneShotLogic:
+    """Segments targets after one annotated atlas.
+
+    ``timer``: a qt.QTimer that drives runs in the application; without one, `wait` does.
+    ``worker``: what to use instead of a `WorkerProcess`.
+    """
+
+    def __init__(self, timer=None, worker=None):
+        self.worker = worker or WorkerProcess()
+        self._run = None
+        self._callbacks = {}
+        self._isTicking = False
+        self._timer = timer
+        if timer is not None:
+            timer.setInterval(TICK_INTERVAL_MS)
+            timer.timeout.connect(self.tick)
+
+    @property
+    def isBusy(self):
+        return self._run is not None
+
+    def segment(
+        self,
+        atlasVolume,
+        atlasSegmentation,
+        target,
+        effort="balanced",
+        device="auto",
+        seed=0,
+        onProgress=None,
+        onFinished=None,
+        onFailed=None,
+    ):
+        """Starts a run and returns it at once, a `Run`; the callbacks get it as argument.
+
+        ``atlasSegmentation``: segmentation node or label map volume node. ``onFailed`` is for cancelled runs too.
+        Raises `RunError` where the nodes cannot be used, and RuntimeError while another run goes on.
+        """
+        if self.isBusy:
+            raise RuntimeError("Another run is going on.")
+        inputs = Inputs(atlasVolume, atlasSegmentation, target)
+        run = Run(inputs, {"effort": effort, "device": device, "seed": seed}, self.worker)
+        self._callbacks = {"progress": onProgress, "finished": onFinished, "failed": onFailed}
+        self._run = run
+        self._notify("progress", run)
+        if self._timer is not None:
+            self._timer.start()
+        return run
+
+    def segmentAndWait(self, *arguments, **options):
+        """Like `segment`, but returns the `ResultNodes` when they are in the scene. Raises `RunError`."""
+        run = self.segment(*arguments, **options)
+        self.wait(run)
+        if run.error is not None:
+            raise run.error
+        return run.nodes
+
+    def wait(self, run):
+        """Drives a run to its end; the application does nothing else meanwhile."""
+        while run.isActive:
+            self.tick()
+            time.sleep(0.005)
+
+    def cancel(self):
+        """Ends the run; its ``onFailed`` is called within about 2 s."""
+        if self._run is not None:
+            self._run.stop(messages.cancelled())
+
+    def restartWorker(self):
+        """Ends the idle worker, so that the next run starts one that sees newly installed packages."""
+        self.worker.stop()
+
+    def cleanup(self):
+        """Ends everything at once; for the end of the application or a reload of the module."""
+        if self._timer is not None:
+            self._timer.stop()
+        run, self._run = self._run, None
+        if run is not None:
+            run.abandon()
+        self.worker.stop()
+
+    def tick(self):
+        """Works for a moment on the run; for a timer or a loop."""
+        run = self._run
+        if run is None or self._isTicking:
+            return
+        self._isTicking = True
+        try:
+            end = time.monotonic() + TICK_SECONDS
+            while run.isActive and run.step() and time.monotonic() < end:
+                pass
+            self._notify("progress", run)
+        finally:
+            self._isTicking = False
+            if not run.isActive and run is self._run:
+                self._finish(run)
+
+    def _finish(self, run):
+        # Idle first: a callback may start the next run.
+        self._run = None
+        if self._timer is not None:
+            self._timer.stop()
+        self._notify("finished" if run.nodes is not None else "failed", run)
+
+    def _notify(self, kind, run):
+        callback = self._callbacks.get(kind)
+        if callback is not None:
+            callback(run)

@@ -1,0 +1,204 @@
+"""What the panel's widgets do. Everything that is shown comes from the parameter node, the run or the scene."""
+
+import slicer
+import slicer.util
+import vtk
+from slicer.util import VTKObservationMixin
+
+from . import installation
+from .errors import RunError
+from .messages import _, stageText, timeText
+from .resultview import ResultView
+from .scene import hardenedCopy
+from .sceneinput import roleNames
+
+
+class Panel(VTKObservationMixin):
+    """``ui``: the widgets of RRLMedSAM.ui by name; ``logic``: an `OneShotLogic` with ``getParameterNode``."""
+
+    def __init__(self, ui, logic):
+        VTKObservationMixin.__init__(self)
+        self.ui, self.logic = ui, logic
+        self.results = ResultView(ui)
+        self._parameterNode = self._guiTag = None
+        self._isEntered = False
+        self._run = None
+        self._status = self._logged = ""
+        ui.applyButton.clicked.connect(self.onApplyButton)
+        ui.cancelButton.clicked.connect(self.onCancelButton)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        for event in (scene.EndCloseEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self.onSceneReplaced)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.enter()
+
+    # ------------------------------------------------------------ module and scene events
+
+    def enter(self):
+        self._isEntered = True
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def exit(self):
+        """A run goes on while another module is shown; the parameter node stays observed for its result."""
+        self._isEntered = False
+
+    def cleanup(self):
+        self.setParameterNode(None)
+        self.removeObservers()
+        self.logic.cleanup()
+
+    def onSceneStartClose(self, _caller=None, _event=None):
+        self.setParameterNode(None)
+
+    def onSceneReplaced(self, _caller=None, _event=None):
+        if self._isEntered:
+            self.setParameterNode(self.logic.getParameterNode())
+
+    def onNodeRemoved(self, _caller=None, _event=None):
+        if self._parameterNode is not None:
+            self.update()
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+            self.update()
+
+    # ------------------------------------------------------------ buttons
+
+    def onApplyButton(self, _checked=False):
+        self.ui.logTextEdit.clear()
+        self._logged = ""
+        self.start()
+
+    def start(self):
+        """Starts a run on the chosen nodes, and says what is wrong where it cannot."""
+        chosen = self._parameterNode
+        try:
+            self._run = self.logic.segment(
+                *self._inputs().values(),
+                effort=chosen.effort.value,
+                device=chosen.device.value,
+                onProgress=self.onProgress,
+                onFinished=self.onFinished,
+                onFailed=self.onFailed,
+            )
+        except RunError as error:
+            if error.code == "nonlinear_parent" and self._offerHardenedCopy(error):
+                self.start()
+            else:
+                self._say(str(error))
+        self.update()
+
+    def onCancelButton(self, _checked=False):
+        self.logic.cancel()
+        self.update()
+
+    def _offerHardenedCopy(self, error):
+        question = _("{text} Make a copy with the transform applied, and use that?").format(text=error.text)
+        if not slicer.util.confirmOkCancelDisplay(question):
+            return False
+        role = next(role for role, node in self._inputs().items() if node is error.node)
+        setattr(self._parameterNode, role, hardenedCopy(error.node))
+        return True
+
+    # ------------------------------------------------------------ the run
+
+    def onProgress(self, run):
+        text = stageText(run.stage)
+        if run.secondsLeft is not None:
+            text = _("{stage}, about {time} left").format(stage=text, time=timeText(run.secondsLeft))
+        elif self.logic.worker.silence > 15:
+            text = _("{stage}, no answer for {time}").format(stage=text, time=timeText(self.logic.worker.silence))
+        if text != self._status:
+            self._say(text, log=stageText(run.stage))
+        self.ui.progressBar.setValue(round(100 * run.fraction))
+        self._showWorkerLog()
+
+    def onFinished(self, run):
+        self._say(_("Finished in {time}.").format(time=timeText(sum(run.report["seconds"].values()))))
+        self._finish()
+        parameterNode = self._parameterNode or self.logic.getParameterNode()
+        parameterNode.resultSegmentation = run.nodes.segmentation
+        showInSlices(run.inputs.target)
+
+    def onFailed(self, run):
+        self._finish()
+        if run.error.code != "no_torch" or self._parameterNode is None:
+            self._say(str(run.error))
+        elif self._install():
+            self.start()
+
+    def _finish(self):
+        self._run = None
+        self._showWorkerLog()
+        self.update()
+
+    def _install(self):
+        try:
+            isInstalled = installation.offer()
+        except RunError as error:
+            self._say(str(error))
+            return False
+        if not isInstalled:
+            self._say(_("Cancelled: PyTorch is needed to segment."))
+            return False
+        self.logic.restartWorker()
+        return True
+
+    # ------------------------------------------------------------ what is shown
+
+    def update(self, _caller=None, _event=None):
+        """Brings everything but the progress in line with the parameter node and the run."""
+        if self._parameterNode is None:
+            return
+        obstacle = self._obstacle()
+        self.ui.applyButton.setEnabled(obstacle is None)
+        self.ui.applyButton.setToolTip(obstacle or _("Transfers the atlas's segments to the target volume."))
+        isBusy = self._run is not None
+        self.ui.progressBar.setVisible(isBusy)
+        self.ui.cancelButton.setVisible(isBusy)
+        self.ui.cancelButton.setEnabled(isBusy and not self._run.isStopping)
+        self.ui.effortHintLabel.setText(self._parameterNode.effort.hint())
+        result = self._parameterNode.resultSegmentation
+        self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
+
+    def _inputs(self):
+        """The chosen nodes by role."""
+        return {role: getattr(self._parameterNode, role) for role in roleNames()}
+
+    def _obstacle(self):
+        """Why the button cannot be clicked, or None."""
+        if self._run is not None:
+            return _("A run is going on.")
+        inputs, names = self._inputs(), roleNames()
+        missing = [names[role] for role, node in inputs.items() if node is None]
+        if missing:
+            return _("Choose: {roles}.").format(roles=", ".join(missing))
+        if inputs["atlasVolume"] is inputs["target"]:
+            return _("The atlas volume and the target volume are the same node. Choose another target volume.")
+        return None
+
+    def _say(self, text, log=None):
+        """Shows the text as status; the log gets a line where it, or ``log`` in its place, is new."""
+        self._status, line = text, log or text
+        self.ui.statusLabel.setText(text)
+        if line != self._logged:
+            self.ui.logTextEdit.appendPlainText(line)
+            self._logged = line
+
+    def _showWorkerLog(self):
+        log = self.logic.worker.log
+        while log:
+            self.ui.logTextEdit.appendPlainText(log.popleft())
+
+
+def showInSlices(volume):
+    """Makes the volume the background of all slice views; the segmentation shows itself."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(volume.GetID())

@@ -1,0 +1,50 @@
+"""The user's choices, saved with the scene."""
+
+import enum
+import typing
+
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+from .messages import _
+
+
+class Effort(enum.Enum):
+    """Values are the protocol's."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+    def label(self):
+        return {"fast": _("Fast"), "balanced": _("Balanced"), "best": _("Best")}[self.value]
+
+    def hint(self):
+        return {
+            "fast": _("About 20 s for a brain at 1 mm on two processor cores."),
+            "balanced": _("About 1 min for a brain at 1 mm on two processor cores."),
+            "best": _("About 3 min for a brain at 1 mm on two processor cores."),
+        }[self.value]
+
+
+class Device(enum.Enum):
+    """Values are the protocol's."""
+
+    AUTOMATIC = "auto"
+    CPU = "cpu"
+    GPU = "cuda"
+
+    def label(self):
+        return {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("GPU (NVIDIA)")}[self.value]
+
+
+@parameterNodeWrapper
+class RRLMedSAMParameterNode:
+    """``resultSegmentation`` is the segmentation whose results the panel shows."""
+
+    atlasVolume: vtkMRMLScalarVolumeNode
+    atlasSegmentation: typing.Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
+    target: vtkMRMLScalarVolumeNode
+    effort: Effort = Effort.BALANCED
+    device: Device = Device.AUTOMATIC
+    resultSegmentation: vtkMRMLSegmentationNode

@@ -1,0 +1,103 @@
+"""The results section of the panel: what a run found, and where to look first."""
+
+import qt
+import slicer
+
+from .messages import _, timeText
+from .sceneoutput import companions, readReport
+
+SWATCH = 12  # pixels
+
+
+class ResultView:
+    """Shows the report kept in a segmentation node. ``ui``: the panel's widgets."""
+
+    def __init__(self, ui):
+        self.ui = ui
+        self._segmentation = None
+        self._segmentIds = []
+        table = ui.structuresTable
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Structure"), _("Confidence"), _("Volume")])
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.cellClicked.connect(self.onStructureClicked)
+
+    def show(self, segmentation):
+        """``segmentation``: a result's node, or None."""
+        report = readReport(segmentation)
+        self._segmentation = segmentation if report else None
+        self.ui.resultsCollapsibleButton.setVisible(report is not None)
+        self._segmentIds = []
+        self.ui.structuresTable.setRowCount(0)
+        if report is None:
+            return
+        rows = rankedStructures(segmentation, report)
+        self.ui.structuresTable.setRowCount(len(rows))
+        for row, structure in enumerate(rows):
+            self._showStructure(row, structure)
+        self.ui.resultLabel.setText(resultText(segmentation, report))
+        self.ui.warningsLabel.setText("\n".join(_("Warning: {text}").format(text=text) for text in report["warnings"]))
+        self.ui.warningsLabel.setVisible(bool(report["warnings"]))
+
+    def _showStructure(self, row, structure):
+        segment = self._segmentation.GetSegmentation().GetSegment(structure["segment"])
+        self._segmentIds.append(structure["segment"])
+        pixmap = qt.QPixmap(SWATCH, SWATCH)
+        pixmap.fill(qt.QColor(*(round(255 * part) for part in segment.GetColor())))
+        texts = [segment.GetName(), confidenceText(structure), volumeText(structure)]
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(_("{name}: click to move the slices there").format(name=segment.GetName()))
+            if column == 0:
+                item.setIcon(qt.QIcon(pixmap))
+            self.ui.structuresTable.setItem(row, column, item)
+
+    def onStructureClicked(self, row, _column=0):
+        """Moves the slices to the structure's centre."""
+        centre = self._segmentation.GetSegmentCenterRAS(self._segmentIds[row])
+        if centre is not None:
+            mode = slicer.vtkMRMLSliceNode.CenteredJumpSlice
+            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *centre, mode)
+
+
+def rankedStructures(segmentation, report):
+    """The report's structures that still are in the segmentation, the least sure first.
+
+    Those that the run did not find at all come first, those without a voxel in the atlas last.
+    """
+    present = [row for row in report["structures"] if segmentation.GetSegmentation().GetSegment(row["segment"])]
+    present.sort(key=lambda row: -1 if row["confidence"] is None else row["confidence"])
+    reported = {row["segment"] for row in present}
+    empty = [
+        {"segment": segmentId, "confidence": None, "volume_ml": None}
+        for segmentId in segmentation.GetSegmentation().GetSegmentIDs()
+        if segmentId not in reported
+    ]
+    return present + empty
+
+
+def confidenceText(structure):
+    if structure["confidence"] is not None:
+        return f"{structure['confidence']:.0f} %"
+    return _("empty in the atlas") if structure["volume_ml"] is None else _("not found")
+
+
+def volumeText(structure):
+    return "" if structure["volume_ml"] is None else f"{structure['volume_ml']:.2f} ml"
+
+
+def resultText(segmentation, report):
+    """Names of the nodes, time and figures, one a line."""
+    seconds = sum(report["seconds"].values())
+    consistency = report["inverse_consistency_mm"]
+    lines = [segmentation.GetName(), *(node.GetName() for node in companions(segmentation))]
+    lines.append(_("{time} on {device}").format(time=timeText(seconds), device=report["device"]))
+    lines.append(
+        _("Folded voxels {folding:.2f} %, inverse consistent to {mean:.2f} mm").format(
+            folding=report["folding_percent"], mean=consistency["mean"]
+        )
+    )
+    return "\n".join(lines)

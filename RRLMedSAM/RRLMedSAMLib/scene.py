@@ -1,0 +1,79 @@
+"""What reading and writing MRML share: frames, parent transforms, subject hierarchy.
+
+MRML is RAS mm, the engine LPS mm: the only place where the two meet. "Local" is the frame of a node's own
+coordinates, before its parent transforms.
+"""
+
+import numpy as np
+import slicer
+import vtk
+
+LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # its own inverse
+
+
+def toArray(matrix):
+    """A vtkMatrix4x4 as (4, 4) float64."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def toMatrix(array):
+    """(4, 4) as a vtkMatrix4x4."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(array, dtype=float).ravel().tolist())
+    return matrix
+
+
+def ijkToRas(volumeNode):
+    """(4, 4): voxel (i, j, k) -> the node's local RAS mm."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return toArray(matrix)
+
+
+def betweenNodes(node, targetNode):
+    """(4, 4): the node's local RAS -> the target node's local RAS; both under linear parent transforms only."""
+    matrix = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        node.GetParentTransformNode(), targetNode.GetParentTransformNode(), matrix
+    )
+    return toArray(matrix)
+
+
+def hasLinearParents(node):
+    """Whether all transforms above the node are linear."""
+    parent = node.GetParentTransformNode()
+    return parent is None or bool(parent.IsTransformToWorldLinear())
+
+
+def hardenedCopy(node):
+    """Adds a copy of the node that needs no parent transform: the transform is applied to its voxels."""
+    scene = node.GetScene()
+    copy = scene.AddNewNodeByClass(node.GetClassName(), scene.GenerateUniqueName(f"{node.GetName()} hardened"))
+    copy.CopyContent(node)
+    copy.CreateDefaultDisplayNodes()
+    copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    copy.HardenTransform()
+    return copy
+
+
+def removeWithDisplay(node):
+    """Removes a displayable node and its display nodes."""
+    scene = node.GetScene()
+    for display in [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]:
+        scene.RemoveNode(display)
+    scene.RemoveNode(node)
+
+
+def placeBeside(node, sibling):
+    """Puts the node into the sibling's folder (study) of the subject hierarchy.
+
+    The application makes the items; where there is none (no application), they are made here.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    siblingItem = hierarchy.GetItemByDataNode(sibling)
+    parentItem = hierarchy.GetItemParent(siblingItem) if siblingItem else hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, parentItem)
+    else:
+        hierarchy.CreateItem(parentItem, node)

@@ -1,0 +1,202 @@
+"""A worker for tests: no algorithm, a deformation known in closed form, and misbehaviour on request.
+
+Run as `python fakeworker.py [behaviour]`; the behaviours are the functions at the end.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from RRLMedSAMEngine import protocol
+
+AMPLITUDE = np.array([2.0, -3.0, 1.5])  # mm, LPS
+AFFINE = np.array(
+    [[0.98, 0.10, 0.02, 4.0], [-0.09, 1.03, 0.05, -7.0], [0.01, -0.04, 1.01, 2.5], [0.0, 0.0, 0.0, 1.0]]
+)  # LPS, target point -> atlas point
+SHIFTED_ROWS = 2  # the labels are those of the atlas's grid, moved along j: exact and asymmetric
+
+
+def tell(message):
+    sys.stdout.write(protocol.encode(message))
+    sys.stdout.flush()
+
+
+def requests():
+    for line in sys.stdin:
+        yield protocol.decode(line, protocol.REQUESTS)
+
+
+def forwardAt(points, centre, radius):
+    """d(x): a smooth bump, zero with its slope where a coordinate is ``radius`` from the centre."""
+    offset = np.clip((points - centre) / radius, -1, 1)
+    return AMPLITUDE * np.prod(np.cos(offset * np.pi / 2) ** 2, axis=-1, keepdims=True)
+
+
+def inverseAt(points, centre, radius):
+    """e(p) with p + e(p) = x where x + d(x) = p."""
+    displacement = np.zeros_like(points)
+    for _step in range(60):
+        displacement = -forwardAt(points + displacement, centre, radius)
+    return displacement
+
+
+def workGrid(request, shape, spacing=1.5):
+    """A grid of its own, rotated against the target's, around the target's centre: (4, 4), shape, centre, radius."""
+    centre = np.array(request.target.voxel_to_lps)[:3] @ np.append((np.array(shape[::-1]) - 1) / 2, 1)
+    a, b = 0.3, -0.2
+    turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    turn = turn @ np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    size = np.array([44, 40, 42])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn * spacing
+    matrix[:3, 3] = centre - matrix[:3, :3] @ ((size - 1) / 2)
+    return matrix, tuple(size[::-1]), centre, 16.0
+
+
+def answer(request):
+    """Writes a result and tells of it."""
+    folder = Path(request.folder)
+    target = np.load(folder / request.target.file)
+    labels = [np.load(folder / array.file) for array in request.atlas_labels]
+    names = []
+    for number, layer in enumerate(labels):
+        result = np.zeros(target.shape, layer.dtype)
+        common = tuple(slice(0, min(a, b)) for a, b in zip(layer.shape, target.shape))
+        result[common] = np.roll(layer, SHIFTED_ROWS, axis=1)[common]
+        names.append(f"result{number}.npy")
+        np.save(folder / names[-1], result)
+    np.save(folder / "confidence.npy", np.full(target.shape, 87, np.uint8))
+    matrix, shape, centre, radius = workGrid(request, target.shape)
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)[..., ::-1]
+    points = index @ matrix[:3, :3].T + matrix[:3, 3]
+    np.save(folder / "forward.npy", forwardAt(points, centre, radius).astype(np.float32))
+    np.save(folder / "inverse.npy", inverseAt(points, centre, radius).astype(np.float32))
+    present = [(layer, value) for layer, array in enumerate(labels) for value in np.unique(array[array > 0]).tolist()]
+    rows = [
+        {"label": value, "layer": layer, "volume_ml": 1.5 * value, "confidence": 95.0 - 10 * n}
+        for n, (layer, value) in enumerate(present)
+    ]
+    tell(
+        protocol.Segmented(
+            id=request.id,
+            labels=[protocol.Array(name, request.target.voxel_to_lps) for name in names],
+            confidence=protocol.Array("confidence.npy", request.target.voxel_to_lps),
+            affine=tuple(map(tuple, AFFINE.tolist())),
+            forward=protocol.Field("forward.npy", tuple(map(tuple, matrix.tolist()))),
+            inverse=protocol.Field("inverse.npy", tuple(map(tuple, matrix.tolist()))),
+            report={
+                "version": "0.0",
+                "settings": {
+                    "effort": request.effort,
+                    "device": request.device,
+                    "model": request.model,
+                    "seed": request.seed,
+                },
+                "device": "CPU",
+                "seconds": {"read": 0.1, "align": 0.2, "deform": 0.5, "transfer": 0.1, "write": 0.1},
+                "folding_percent": 0.0,
+                "inverse_consistency_mm": {"mean": 0.01, "p95": 0.03},
+                "structures": rows,
+                "warnings": [],
+            },
+        )
+    )
+
+
+# ---------------------------------------------------------------- behaviours
+
+
+def good(seconds=0.0):
+    """Answers every request; a run takes some seconds, during which it can be cancelled."""
+    runs = requests()
+    for request in runs:
+        if isinstance(request, protocol.Segment):
+            tell(protocol.Progress(request.id, "align", 0.3, 2.0))
+            tell(protocol.Warned(request.id, "This is a warning."))
+            time.sleep(seconds)
+            tell(protocol.Progress(request.id, "deform", 0.8, 1.0))
+            answer(request)
+
+
+def politely():
+    """Waits for a Cancel and obeys."""
+    for request in requests():
+        if isinstance(request, protocol.Segment):
+            tell(protocol.Progress(request.id, "deform", 0.5, 60.0))
+        else:
+            tell(protocol.Failed(request.id, "cancelled", "Cancelled.", ""))
+
+
+def deaf():
+    """Starts a child, reads nothing more and ignores the polite ways to end it."""
+    request = next(requests())
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    tell(protocol.Warned(request.id, f"child {child.pid}"))
+    if os.name != "nt":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def dying():
+    request = next(requests())
+    tell(protocol.Progress(request.id, "deform", 0.5, 60.0))
+    print("the last words", file=sys.stderr, flush=True)
+    os._exit(137)
+
+
+def garbage():
+    next(requests())
+    for number in range(100):
+        print(f"no message {number} \udcff".encode("utf-8", "surrogateescape"), flush=True)
+    time.sleep(600)
+
+
+def chatty():
+    """A library prints a little between the messages."""
+    for request in requests():
+        print("Loading weights ...", flush=True)
+        sys.stdout.buffer.write(b"\xff\xfe broken bytes\n")
+        tell(protocol.Progress(request.id, "align", 0.3, None))
+        print("{}", flush=True)
+        answer(request)
+
+
+def otherversion():
+    print('{"protocol": 999, "type": "ready", "pid": 1, "engine": "9"}', flush=True)
+    time.sleep(600)
+
+
+def hanging():
+    request = next(requests())
+    tell(protocol.Progress(request.id, "deform", 0.5, 60.0))
+    time.sleep(600)
+
+
+def notorch():
+    for request in requests():
+        tell(protocol.Failed(request.id, "no_torch", "PyTorch is not installed.", "Install it."))
+
+
+def liar():
+    """Tells of files that are cut off."""
+    for request in requests():
+        folder = Path(request.folder)
+        answer(request)
+        with open(folder / "confidence.npy", "r+b") as file:
+            file.truncate(200)
+
+
+def mute():
+    """Ends before it says anything."""
+    sys.exit(3)
+
+
+if __name__ == "__main__":
+    behaviour, *arguments = sys.argv[1:] or ["good"]
+    if behaviour not in ("mute", "otherversion"):
+        tell(protocol.Ready(os.getpid(), "fake"))
+    globals()[behaviour](*map(float, arguments))
