@@ -54,7 +54,7 @@ class RRLMedSAMWidget(ScriptedLoadableModuleWidget):
         self.panel.cleanup()
 
 
-class RRLMedSAMLogic(ScriptedLoadableModuleLogic, OneShotLogic):
+class RRLMedSAMLogic(OneShotLogic, ScriptedLoadableModuleLogic):
     """For scripts too: see `OneShotLogic.segment` and `OneShotLogic.segmentAndWait`."""
 
     def __init__(self):

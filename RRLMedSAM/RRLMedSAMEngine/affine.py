@@ -18,6 +18,7 @@ from .similarity import LocalCorrelation
 from .workgrid import WorkImage
 
 WIDTH = 5  # voxels of the correlation's window
+FOCUS_SHARE = 0.6  # of the atlas's anatomy: structures that fill more of it need no alignment of their own
 STEPS = (60, 80)  # on the coarse and on the fine grid
 SCOUT_STEPS = 25  # for each start, before the best go on
 COARSE_VOXELS = 21  # along the anatomy's mean extent
@@ -71,7 +72,9 @@ class Aligner:
     """Target and atlas at one resolution, ready to follow starts downhill, all at once."""
 
     def __init__(self, target: WorkImage, atlas: WorkImage, spacing: float, centres):
+        self.atlas_full = atlas.grid
         target, self.atlas = target.coarser(spacing), atlas.coarser(spacing)
+        self.target = target.grid
         self.target_centre, self.atlas_centre = centres
         self.similarity = LocalCorrelation(target.image, WIDTH)
         self.anatomy = target.foreground.to(target.image.dtype)
@@ -83,6 +86,16 @@ class Aligner:
         self.from_centre = lattice(target.image.shape, offset @ target.grid.voxel_to_lps, target.image.device)
         self.by_lps = torch.from_numpy(target.grid.lps_to_voxel[:3, :3].T.copy())
         self.size = torch.tensor(self.atlas.grid.size_ijk.copy(), device=target.image.device).view(3, 1, 1, 1, 1)
+
+    def focus(self, starts: Starts, near: torch.Tensor) -> None:
+        """From now on only what ``near`` (k, j, i), a weight on the atlas's full grid, covers counts.
+
+        It is placed on the target once, by the first start: a weight that moved along could shrink to agree.
+        """
+        at = np.linalg.inv(self.atlas_full.voxel_to_lps) @ self.matrix(starts, 0) @ self.target.voxel_to_lps
+        weight = sample(near[None], lattice(self.target.shape, at, near.device), padding="zeros")[0]
+        self.anatomy = self.anatomy * weight
+        self.count = self.anatomy.sum().clamp_min(1)
 
     def matrix(self, starts: Starts, index: int) -> np.ndarray:
         """(4, 4), LPS mm, target point -> atlas point."""
@@ -149,8 +162,12 @@ class Aligner:
         return value.double().cpu(), by_linear, by_shift[:, :, 0]
 
 
-def align(target: WorkImage, atlas: WorkImage, check) -> Alignment:
-    """The affine map from target to atlas with the best correlation. ``check()`` may raise to stop."""
+def align(target: WorkImage, atlas: WorkImage, near: torch.Tensor, check) -> Alignment:
+    """The affine map from target to atlas with the best correlation. ``check()`` may raise to stop.
+
+    ``near``: (k, j, i) on the atlas's grid, 1 in and near its labelled structures: the last steps look there alone,
+    so that a small organ is aligned itself, not just what surrounds it.
+    """
     coarse = max(float(np.mean(atlas.extent_mm)) / COARSE_VOXELS, target.spacing, atlas.spacing)
     fine = max(coarse / 2, target.spacing, atlas.spacing)
     fills = bool(target.cut.all() or atlas.cut.all())
@@ -159,17 +176,21 @@ def align(target: WorkImage, atlas: WorkImage, check) -> Alignment:
     if not target.cut.any() and not atlas.cut.any():  # the size of a cut anatomy is not known from what is in view
         scale = float(np.clip(_radius(atlas) / _radius(target), 0.4, 2.5))
     aligner = Aligner(target, atlas, coarse, centres)
-    near = Starts.of([np.eye(3)], _shifts(target, atlas, centres, fills), scale)
-    near = _best(aligner, aligner.descend(near, STEPS[0], check), 2)
+    upright = Starts.of([np.eye(3)], _shifts(target, atlas, centres, fills), scale)
+    upright = _best(aligner, aligner.descend(upright, STEPS[0], check), 2)
     scout = Aligner(target, atlas, 1.5 * coarse, centres)
     turned = Starts.of(_cube_rotations()[1:], [np.zeros(3)], scale)
     turned = _best(scout, scout.descend(turned, SCOUT_STEPS, check), 3)
     turned = _best(aligner, aligner.descend(turned, STEPS[0], check), 1)
     # The header is believed unless turning explains the images clearly better.
-    chosen = turned if aligner.correlation(turned)[0] > 1.1 * aligner.correlation(near)[0] else near
+    chosen = turned if aligner.correlation(turned)[0] > 1.1 * aligner.correlation(upright)[0] else upright
     finer = Aligner(target, atlas, fine, centres)
     chosen = _best(finer, finer.descend(chosen, STEPS[1], check), 1)
-    return Alignment(finer.matrix(chosen, 0), float(finer.correlation(chosen)[0]))
+    correlation = float(finer.correlation(chosen)[0])
+    if float((near * atlas.foreground).sum()) < FOCUS_SHARE * float(atlas.foreground.sum()):
+        finer.focus(chosen, near)
+        chosen = finer.descend(chosen, STEPS[1], check)
+    return Alignment(finer.matrix(chosen, 0), correlation)
 
 
 def _best(aligner: Aligner, starts: Starts, count: int) -> Starts:

@@ -9,12 +9,13 @@ from . import __version__, affine, allocator, confidence, deformation, devices, 
 from .checks import check_image, check_labels
 from .deformation import Deformation
 from .image import Volume
-from .labels import vote
 from .memory import peak_gb
 from .progress import Progress
 from .sampling import lattice, sample
+from .transfer import Transfer
 
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
+TRANSFER_COST = 10  # likewise, a voxel
 ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
 
 
@@ -40,12 +41,15 @@ class Result:
 
 @dataclasses.dataclass
 class _Registered:
-    """On the padded work grid, displacements in voxels (3, k, j, i), target -> atlas in the affine's frame."""
+    """The deformation; its displacement in voxels of the padded grid (3, k, j, i); both images and their agreement
+    (k, j, i) on the work grid, whose first voxel is number ``margin`` of the padded grid along each axis."""
 
     deformation: Deformation
-    forward: torch.Tensor
-    agreement: torch.Tensor
-    alignment: affine.Alignment
+    displacement: torch.Tensor
+    margin: int
+    target: torch.Tensor
+    warped: torch.Tensor
+    correlation: float
     figures: dict
 
 
@@ -73,16 +77,15 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
     def attempt(step):
-        return _register(atlas, target, settings.effort, step, clock)
+        found = _register(atlas, atlas_labels, target, settings.effort, step, clock)
+        return found, *_transfer(atlas_labels, target, found, clock)
 
-    found, step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
-    if found.alignment.correlation < POOR_CORRELATION:
+    (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
+    if found.correlation < POOR_CORRELATION:
         note(
             "Atlas and target hardly agree after alignment: they may show different anatomy. Check the result, "
             "or move the target near the atlas with a transform and run again."
         )
-    clock.enter("transfer")
-    labels, trust = _transfer(atlas_labels, target, found, clock)
     clock.finish()
     report = {
         "version": __version__,
@@ -103,7 +106,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     return Result(labels, trust, found.deformation, report)
 
 
-def _register(atlas, target, effort, step, clock) -> _Registered:
+def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     """Alignment and deformation on one rung of the memory ladder."""
     windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
     boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
@@ -119,10 +122,11 @@ def _register(atlas, target, effort, step, clock) -> _Registered:
     levels = plan.levels(shape, spacing, effort)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
-    clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + 12 * voxels)
+    clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + (8 + TRANSFER_COST) * voxels)
 
     clock.enter("align")
-    alignment = affine.align(fixed, moving, clock.check)
+    near = workgrid.near_structures(atlas_labels, moving.grid, step.device)
+    alignment = affine.align(fixed, moving, near, clock.check)
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")
@@ -134,12 +138,11 @@ def _register(atlas, target, effort, step, clock) -> _Registered:
     at = torch.tensordot(
         torch.tensor(to_atlas[:3, :3], dtype=torch.float32, device=displacement.device), displacement, 1
     ).add_(lattice(shape, to_atlas, displacement.device))
-    agreement = confidence.agreement(fixed.image, sample(moving.image[None], at, padding="zeros")[0])
+    warped = sample(moving.image[None], at, padding="zeros")[0]
     padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
     padded = deformation.unfold(padded, clock.check)
-    clock.advance(2 * voxels)
     inverse = deformation.invert(padded, clock.check)
-    clock.advance(6 * voxels)
+    clock.advance(8 * voxels)
     margin = (grid.shape[0] - shape[0]) // 2
     inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
     folded = deformation.jacobian(padded)[inside] <= 0
@@ -158,31 +161,20 @@ def _register(atlas, target, effort, step, clock) -> _Registered:
         deformation.to_lps_field(inverse, grid),
         grid,
     )
-    return _Registered(field, padded.cpu(), agreement.cpu(), alignment, figures)
+    return _Registered(field, padded, margin, fixed.image, warped, alignment.correlation, figures)
 
 
 def _transfer(atlas_labels, target, found, clock):
-    """Labels and confidence on the target's own grid, slab by slab."""
+    """Labels (a Volume for each layer) and confidence on the target's own grid."""
+    clock.enter("transfer")
     geometry, grid = target.geometry, found.deformation.grid
-    margin = (grid.shape[0] - found.agreement.shape[0]) // 2
-    unpad = np.eye(4)
-    unpad[:3, 3] = -margin
-    sources = [torch.from_numpy(np.ascontiguousarray(layer.array).astype(np.int32)) for layer in atlas_labels]
-    maps = [np.empty(geometry.shape, layer.array.dtype) for layer in atlas_labels]
-    trust = np.empty(geometry.shape, np.uint8)
+    transfer = Transfer(atlas_labels, found.deformation.affine, found.displacement, grid)
+    maps, certainty = transfer.warped(geometry, clock.check)
+    transfer.refine(maps, certainty, geometry, found.target, found.warped, found.margin, clock.check)
+    agreement = confidence.agreement(found.target, found.warped)
     for slab, part in deformation.slabs(geometry):
         clock.check()
-        at = lattice(part.shape, grid.lps_to_voxel @ part.voxel_to_lps)
-        moved = sample(found.forward, at, padding="zeros").add_(at)
-        share = torch.ones(part.shape)
-        for source, layer, result in zip(sources, atlas_labels, maps):
-            matrix = layer.geometry.lps_to_voxel @ found.deformation.affine @ grid.voxel_to_lps
-            linear = torch.tensor(matrix[:3, :3], dtype=torch.float32)
-            offset = torch.tensor(matrix[:3, 3], dtype=torch.float32).view(3, 1)
-            winner, part_share = vote(source, torch.tensordot(linear, moved.flatten(1), 1) + offset)
-            result[slab] = winner.view(part.shape).numpy()
-            share = torch.minimum(share, part_share.view(part.shape))
-        near = lattice(part.shape, unpad @ grid.lps_to_voxel @ part.voxel_to_lps)
-        agreement = sample(found.agreement[None], near)[0]
-        trust[slab] = (100 * agreement * share).round().clamp(0, 100).to(torch.uint8).numpy()
-    return [Volume(m, geometry) for m in maps], Volume(trust, geometry)
+        near = sample(agreement[None], transfer.voxels(part) - found.margin)[0].view(part.shape)
+        certainty[slab] = np.rint(certainty[slab] * near.cpu().numpy())
+    labels = [m.astype(layer.array.dtype) for m, layer in zip(maps, atlas_labels)]
+    return [Volume(m, geometry) for m in labels], Volume(certainty, geometry)

@@ -17,7 +17,7 @@ from .workgrid import WorkImage
 
 FIRST_STEP, LAST_STEP = 0.5, 0.15  # voxels that the largest update moves
 UPDATE_SIGMA, TOTAL_SIGMA = 1.0, 0.5  # voxels: fluid and elastic smoothing
-EDGE_WEIGHT = 0.5  # of the gradient magnitudes' part
+EDGE_WEIGHT = 1.0  # of the gradient magnitudes' part: 0.002 to 0.003 Dice better than 0.5 on both data sets
 MOMENTUM, SCALE_MEMORY = 0.9, 0.99
 
 

@@ -14,6 +14,7 @@ from .sampling import lattice, sample
 
 MARGIN_MM = 6.0  # air kept around the anatomy, never past a face that cuts it
 COARSE_MM = 4.0  # resolution at which the anatomy's box is looked for
+NEAR_MM = 6.0  # around a structure, what shows how it lies
 CUT_SHARE = 0.02  # share of a face's voxels that are anatomy above which the face cuts it
 
 
@@ -127,6 +128,20 @@ def to_work_grid(volume: Volume, window: Window, spacing: float, box, device) ->
     else:
         foreground = filters.gaussian(image, 0.7) > window.foreground
     return WorkImage(image, grid, foreground, cut)
+
+
+def near_structures(labels: list[Volume], grid: Geometry, device) -> torch.Tensor:
+    """1 in and within about `NEAR_MM` of the labelled structures, else 0: (k, j, i) float32 on ``grid``."""
+    near = torch.zeros(grid.shape, device=device)
+    for layer in labels:
+        # Nearest voxels of the label map, read where they lie.
+        at = lattice(grid.shape, layer.geometry.lps_to_voxel @ grid.voxel_to_lps).round_().long().numpy()
+        limits = layer.geometry.size_ijk.reshape(3, 1, 1, 1)
+        inside = ((at >= 0) & (at < limits)).all(axis=0)
+        i, j, k = np.clip(at, 0, limits - 1)
+        near += torch.from_numpy((layer.array[k, j, i] != 0) & inside).to(device)
+    sigma = NEAR_MM / 2 / grid.spacing[0]
+    return (filters.gaussian(near.clamp_max(1), float(sigma)) > 0.02).to(torch.float32)
 
 
 def _block_means(array: np.ndarray, window: Window, blocks: np.ndarray) -> torch.Tensor:

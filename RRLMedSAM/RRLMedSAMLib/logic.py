@@ -2,6 +2,8 @@
 
 import time
 
+from RRLMedSAMEngine import protocol
+
 from . import messages
 from .run import Run
 from .sceneinput import Inputs
@@ -47,8 +49,11 @@ class OneShotLogic:
         """Starts a run and returns it at once, a `Run`; the callbacks get it as argument.
 
         ``atlasSegmentation``: segmentation node or label map volume node. ``onFailed`` is for cancelled runs too.
-        Raises `RunError` where the nodes cannot be used, and RuntimeError while another run goes on.
+        Raises `RunError` where the nodes cannot be used, ValueError for an unknown effort or device, and
+        RuntimeError while another run goes on.
         """
+        if effort not in protocol.EFFORTS or device not in protocol.DEVICES:
+            raise ValueError(f"effort must be one of {protocol.EFFORTS}, device one of {protocol.DEVICES}")
         if self.isBusy:
             raise RuntimeError("Another run is going on.")
         inputs = Inputs(atlasVolume, atlasSegmentation, target)

@@ -9,6 +9,8 @@ except ImportError:  # slicer-core alone, without the application
     def _(text):
         return text
 
+KILLED = (-9, 137)  # exit codes of a process that got SIGKILL: its own, and as a launcher passes it on
+
 
 def stageText(stage):
     """A stage of the run, the logic's own or the worker's, in words."""
@@ -42,7 +44,11 @@ def processFailure(broken, silence):
             _("See the log below; reinstalling the extension may help."),
         ),
         "died": (
-            _("The computation ended unexpectedly (exit code {code}), most likely for lack of memory."),
+            _("The computation ended unexpectedly (exit code {code})."),
+            _("Click again; if it persists, please report it with the log below."),
+        ),
+        "killed_by_system": (
+            _("The computation was ended by the system, most likely for lack of memory."),
             _("Close other programs, crop the volumes or choose the effort Fast, then click again."),
         ),
         "garbage": (
@@ -55,7 +61,8 @@ def processFailure(broken, silence):
         ),
         "killed": (_("The computation was ended."), ""),
     }
-    text, action = texts[broken.kind]
+    kind = "killed_by_system" if broken.kind == "died" and broken.exitCode in KILLED else broken.kind
+    text, action = texts[kind]
     return RunError(broken.kind, text.format(code=broken.exitCode, silence=round(silence)), action)
 
 

@@ -24,6 +24,7 @@ class Panel(VTKObservationMixin):
         self._isEntered = False
         self._run = None
         self._status = self._logged = ""
+        self._warningsShown = 0
         ui.applyButton.clicked.connect(self.onApplyButton)
         ui.cancelButton.clicked.connect(self.onCancelButton)
         scene = slicer.mrmlScene
@@ -73,7 +74,7 @@ class Panel(VTKObservationMixin):
 
     def onApplyButton(self, _checked=False):
         self.ui.logTextEdit.clear()
-        self._logged = ""
+        self._logged, self._warningsShown = "", 0
         self.start()
 
     def start(self):
@@ -118,6 +119,9 @@ class Panel(VTKObservationMixin):
         if text != self._status:
             self._say(text, log=stageText(run.stage))
         self.ui.progressBar.setValue(round(100 * run.fraction))
+        for text in run.warnings[self._warningsShown :]:
+            self._log(_("Warning: {text}").format(text=text))
+        self._warningsShown = len(run.warnings)
         self._showWorkerLog()
 
     def onFinished(self, run):
@@ -189,13 +193,16 @@ class Panel(VTKObservationMixin):
         self._status, line = text, log or text
         self.ui.statusLabel.setText(text)
         if line != self._logged:
-            self.ui.logTextEdit.appendPlainText(line)
+            self._log(line)
             self._logged = line
+
+    def _log(self, line):
+        self.ui.logTextEdit.appendPlainText(line)
 
     def _showWorkerLog(self):
         log = self.logic.worker.log
         while log:
-            self.ui.logTextEdit.appendPlainText(log.popleft())
+            self._log(log.popleft())
 
 
 def showInSlices(volume):

@@ -21,9 +21,9 @@ class Effort(enum.Enum):
 
     def hint(self):
         return {
-            "fast": _("About 20 s for a brain at 1 mm on two processor cores."),
-            "balanced": _("About 1 min for a brain at 1 mm on two processor cores."),
-            "best": _("About 3 min for a brain at 1 mm on two processor cores."),
+            "fast": _("About 20 s for a 1 mm brain on two cores"),
+            "balanced": _("About 1 min for a 1 mm brain on two cores"),
+            "best": _("About 3 min for a 1 mm brain on two cores"),
         }[self.value]
 
 

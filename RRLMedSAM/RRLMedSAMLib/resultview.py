@@ -48,9 +48,12 @@ class ResultView:
         pixmap = qt.QPixmap(SWATCH, SWATCH)
         pixmap.fill(qt.QColor(*(round(255 * part) for part in segment.GetColor())))
         texts = [segment.GetName(), confidenceText(structure), volumeText(structure)]
+        toolTip = _("{name}: click to move the slices there").format(name=segment.GetName())
+        if structure["volume_ml"] is None:
+            toolTip = _("{name}: the atlas has no voxels of it").format(name=segment.GetName())
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(_("{name}: click to move the slices there").format(name=segment.GetName()))
+            item.setToolTip(toolTip)
             if column == 0:
                 item.setIcon(qt.QIcon(pixmap))
             self.ui.structuresTable.setItem(row, column, item)
@@ -82,7 +85,7 @@ def rankedStructures(segmentation, report):
 def confidenceText(structure):
     if structure["confidence"] is not None:
         return f"{structure['confidence']:.0f} %"
-    return _("empty in the atlas") if structure["volume_ml"] is None else _("not found")
+    return _("empty") if structure["volume_ml"] is None else _("not found")
 
 
 def volumeText(structure):
@@ -93,7 +96,8 @@ def resultText(segmentation, report):
     """Names of the nodes, time and figures, one a line."""
     seconds = sum(report["seconds"].values())
     consistency = report["inverse_consistency_mm"]
-    lines = [segmentation.GetName(), *(node.GetName() for node in companions(segmentation))]
+    names = [segmentation.GetName(), *(node.GetName() for node in companions(segmentation))]
+    lines = [_("Added to the scene:"), *names, ""]
     lines.append(_("{time} on {device}").format(time=timeText(seconds), device=report["device"]))
     lines.append(
         _("Folded voxels {folding:.2f} %, inverse consistent to {mean:.2f} mm").format(

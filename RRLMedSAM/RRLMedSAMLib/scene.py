@@ -51,6 +51,8 @@ def hardenedCopy(node):
     copy = scene.AddNewNodeByClass(node.GetClassName(), scene.GenerateUniqueName(f"{node.GetName()} hardened"))
     copy.CopyContent(node)
     copy.CreateDefaultDisplayNodes()
+    if node.GetDisplayNode():
+        copy.GetDisplayNode().Copy(node.GetDisplayNode())
     copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     copy.HardenTransform()
     return copy

@@ -84,7 +84,9 @@ def checkParents(node, role):
     if not hasLinearParents(node):
         raise RunError(
             "nonlinear_parent",
-            _("The {role} is under a transform that is not linear, so its voxels are no regular grid.").format(role=role),
+            _("The {role} is under a transform that is not linear, so its voxels are no regular grid.").format(
+                role=role
+            ),
             _("Use a hardened copy of it: right-click the copy in the Data module and choose 'Harden transform'."),
             node,
         )
@@ -131,7 +133,10 @@ def checkAtlasSegmentation(node):
         )
     elif node.GetSegmentation().GetNumberOfSegments() == 0:
         raise RunError(
-            "bad_input", _("The atlas segmentation has no segments."), _("Choose a segmentation with structures."), node
+            "bad_input",
+            _("The atlas segmentation has no segments."),
+            _("Choose a segmentation with structures."),
+            node,
         )
 
 

@@ -52,7 +52,8 @@ class Result:
                 layer = yield from self._readImage(labels.file, shape, scalarType)
                 layer.SetImageToWorldMatrix(toMatrix(self._inputs.targetIjkToRas))
                 self._layers.append(layer)
-            self._confidence = yield from self._readImage(self._segmented.confidence.file, shape, vtk.VTK_UNSIGNED_CHAR)
+            confidence = self._segmented.confidence.file
+            self._confidence = yield from self._readImage(confidence, shape, vtk.VTK_UNSIGNED_CHAR)
             self._forward = yield from self._readGrid(self._segmented.forward)
             self._inverse = yield from self._readGrid(self._segmented.inverse)
         except (OSError, ValueError) as error:
@@ -205,7 +206,8 @@ def readReport(segmentationNode):
 def companions(segmentationNode):
     """The other nodes of the run that made the segmentation, as far as they are still in the scene."""
     role = ATTRIBUTE + "result"
-    nodes = [segmentationNode.GetNthNodeReference(role, n) for n in range(segmentationNode.GetNumberOfNodeReferences(role))]
+    count = segmentationNode.GetNumberOfNodeReferences(role)
+    nodes = [segmentationNode.GetNthNodeReference(role, number) for number in range(count)]
     return [node for node in nodes if node is not None]
 
 

@@ -25,8 +25,9 @@ def checkPhantom(logic):
         found = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, str(value), target) > 0
         dice = 2 * (found & (targetLabels == value)).sum() / (found.sum() + (targetLabels == value).sum())
         assert dice > 0.9, f"structure {value}: Dice {dice:.3f}"
-    centre = np.array(nodes.atlasToTarget.GetTransformFromParent().TransformPoint(SIZE / 2 + SHIFT, SIZE / 2, SIZE / 2))
-    distance = np.linalg.norm(centre - SIZE / 2)
+    middle = SIZE / 2
+    atlasPoint = nodes.atlasToTarget.GetTransformFromParent().TransformPoint(middle + SHIFT, middle, middle)
+    distance = np.linalg.norm(np.array(atlasPoint) - middle)
     assert distance < 1, f"the transform is {distance:.2f} mm off at the centre"
     assert slicer.util.arrayFromVolume(nodes.confidence).max() > 50
 

@@ -5,6 +5,7 @@ to non-blocking (on Windows from Python 3.12 on) and a timer or a script's loop 
 """
 
 import collections
+import contextlib
 import dataclasses
 import json
 import os
@@ -114,6 +115,9 @@ class WorkerProcess:
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
         else:
             group = {"start_new_session": True}
+            # Python's own choice, but an application may start Python without it: writing to a worker that has
+            # just ended must be an error, not the application's end.
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             self._command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, **group
@@ -136,10 +140,8 @@ class WorkerProcess:
                 creationflags=subprocess.CREATE_NO_WINDOW,
             )
         else:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # all of the group has ended already
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # all of the group has ended already
-                self._note("the worker had ended")
         for stream in self._streams():
             stream.close()
         try:

@@ -1,42 +1,56 @@
-"""Fixtures of the Slicer side's tests."""
-import sys
-import pytest, types
-import slicer, slicer.util
-import tempfile
+"""Fixtures of the Slicer side's tests, which run in the host."""
 
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory):
-    sys.path.insert(0, "/work/shared/examples/host")
-    from headless import Runtime
-    return Runtime(str(tmp_path_factory.mktemp("slicer"))).install()
-
-@pytest.fixture
-def scene(runtime):
-    runtime.scene.Clear(True)
-    yield runtime.scene
-    runtime.scene.Clear(True)
-
+import ctypes
+import importlib.util
 from pathlib import Path
 
-@pytest.fixture(scope="session")
-def goodLogic():
-    """A logic with one fake worker for all tests."""
-    from RRLMedSAMLib.logic import OneShotLogic
-    from RRLMedSAMLib.workerprocess import WorkerProcess
-    logic = OneShotLogic(None, WorkerProcess([sys.executable, str(Path(__file__).with_name("fakeworker.py"))]))
-    yield logic
-    logic.cleanup()
+import pytest
+from driver import fakeCommand
+from host.fixtures import *  # noqa: F403
+from RRLMedSAMLib.logic import OneShotLogic
+from RRLMedSAMLib.workerprocess import WorkerProcess
+
+for _object in (None, True, False):  # TEMPORARY until the host does it
+    ctypes.c_ssize_t.from_address(id(_object)).value += 1 << 40
+
+MODULE_FILE = Path(__file__).resolve().parents[2] / "RRLMedSAM" / "RRLMedSAM.py"
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("needs_torch") and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed for this Python")
+
 
 @pytest.fixture
 def fakeLogic():
-    """Callable: a logic whose worker is the fake one with this behaviour."""
-    from RRLMedSAMLib.logic import OneShotLogic
-    from RRLMedSAMLib.workerprocess import WorkerProcess
+    """Callable: a logic, driven by `wait` or `tick`, whose worker is the fake one with this behaviour."""
     made = []
-    def make(*behaviour, timer=None):
-        command = [sys.executable, str(Path(__file__).with_name("fakeworker.py")), *map(str, behaviour)]
-        made.append(OneShotLogic(timer, WorkerProcess(command)))
+
+    def make(*behaviour):
+        made.append(OneShotLogic(None, WorkerProcess(fakeCommand(*behaviour))))
         return made[-1]
+
     yield make
     for logic in made:
         logic.cleanup()
+
+
+@pytest.fixture(scope="session")
+def goodLogic():
+    """A logic with one well-behaved fake worker for all tests."""
+    logic = OneShotLogic(None, WorkerProcess(fakeCommand("good")))
+    yield logic
+    logic.cleanup()
+
+
+@pytest.fixture
+def openModule(moduleLoader):
+    """Callable: opens the module's panel at a narrow width; returns what `host.load.loadModule` does."""
+
+    def open_():
+        loaded = moduleLoader(str(MODULE_FILE))
+        loaded.panel.resize(320, 700)
+        loaded.panel.show()
+        return loaded
+
+    return open_

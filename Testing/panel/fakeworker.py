@@ -39,7 +39,7 @@ def forwardAt(points, centre, radius):
 def inverseAt(points, centre, radius):
     """e(p) with p + e(p) = x where x + d(x) = p."""
     displacement = np.zeros_like(points)
-    for _step in range(60):
+    for _step in range(25):
         displacement = -forwardAt(points + displacement, centre, radius)
     return displacement
 

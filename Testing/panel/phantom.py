@@ -77,3 +77,18 @@ def randomLinear(random):
     matrix[:3, :3] = np.linalg.qr(random.normal(size=(3, 3)))[0] @ (np.eye(3) + 0.1 * random.normal(size=(3, 3)))
     matrix[:3, 3] = random.normal(size=3) * 40
     return matrix
+
+
+def bending(scene):
+    """A transform node that bends space a little."""
+    points = vtk.vtkThinPlateSplineTransform()
+    source, target = vtk.vtkPoints(), vtk.vtkPoints()
+    for point in np.random.default_rng(0).uniform(0, 20, (6, 3)):
+        source.InsertNextPoint(point)
+        target.InsertNextPoint(point + [1, 0, 2 * np.sin(point[0])])
+    points.SetSourceLandmarks(source)
+    points.SetTargetLandmarks(target)
+    points.SetBasisToR()
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "bend")
+    node.SetAndObserveTransformToParent(points)
+    return node

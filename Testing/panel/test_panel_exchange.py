@@ -73,9 +73,8 @@ def test_the_folder_of_a_killed_process_is_removed(ownTemporaryFolder):
         "print(folder.path, flush=True); time.sleep(600)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "1"}
-    owner = subprocess.Popen(
-        [sys.executable, "-c", code, str(ownTemporaryFolder)], stdout=subprocess.PIPE, env=environment, encoding="utf-8"
-    )
+    command = [sys.executable, "-c", code, str(ownTemporaryFolder)]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, encoding="utf-8")
     path = owner.stdout.readline().strip()
     removeStaleFolders()
     assert os.path.exists(path)

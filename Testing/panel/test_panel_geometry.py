@@ -17,7 +17,11 @@ TOLERANCE_MM = 0.01
 CASES = {
     "plain": (geometry((1, 1, 1)), geometry((1, 1, 1)), False),
     "oblique": (geometry((1, 1, 1), (20, -35, 10), origin=(30, -60, 12)), geometry((1.2, 0.9, 1), (5, 8, -70)), False),
-    "left-handed, thick slices": (geometry((0.8, 0.9, 2.5), (0, 12, 3), flip=True), geometry((1, 1, 2), flip=True), False),
+    "left-handed, thick slices": (
+        geometry((0.8, 0.9, 2.5), (0, 12, 3), flip=True),
+        geometry((1, 1, 2), flip=True),
+        False,
+    ),
     "parents": (geometry((1, 1, 1)), geometry((1, 1, 1)), True),
     "all": (
         geometry((0.8, 1.1, 2.0), (20, -35, 10), flip=True, origin=(-50, 20, 90)),

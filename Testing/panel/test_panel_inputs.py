@@ -5,7 +5,6 @@ import phantom
 import pytest
 import slicer
 import slicer.util
-import vtk
 from phantom import boxes, geometry
 from RRLMedSAMLib import atlaslabels, exchange
 from RRLMedSAMLib.atlaslabels import AtlasLabels
@@ -38,20 +37,6 @@ def refusal(nodes):
         read(nodes)
     assert caught.value.text.endswith(".") and caught.value.action.endswith(".")
     return caught.value
-
-
-def bendingTransform(scene):
-    points = vtk.vtkThinPlateSplineTransform()
-    source, target = vtk.vtkPoints(), vtk.vtkPoints()
-    for point in np.random.default_rng(0).uniform(0, 20, (6, 3)):
-        source.InsertNextPoint(point)
-        target.InsertNextPoint(point + [1, 0, 2 * np.sin(point[0])])
-    points.SetSourceLandmarks(source)
-    points.SetTargetLandmarks(target)
-    points.SetBasisToR()
-    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "bend")
-    node.SetAndObserveTransformToParent(points)
-    return node
 
 
 # ---------------------------------------------------------------- refusals
@@ -116,12 +101,13 @@ def test_a_segmentation_without_segments_or_voxels_is_refused(nodes, scene):
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_bending_parent_is_explained_and_a_hardened_copy_is_accepted(nodes, scene, which):
-    nodes[which].SetAndObserveTransformNodeID(bendingTransform(scene).GetID())
+    nodes[which].SetAndObserveTransformNodeID(phantom.bending(scene).GetID())
     error = refusal(nodes)
     assert (error.code, error.node) == ("nonlinear_parent", nodes[which])
     before = nodes[which].GetTransformNodeID()
+    nodes[1].GetDisplayNode().SetSegmentVisibility("id-2", False)
     nodes[which] = hardenedCopy(error.node)
-    read(nodes)
+    assert [structure.visible for structure in read(nodes).structures] == [True, False, True]
     assert error.node.GetTransformNodeID() == before
 
 

@@ -16,7 +16,7 @@ from RRLMedSAMLib.scene import removeWithDisplay
 from RRLMedSAMLib.sceneoutput import companions, readReport
 
 SHAPE = (20, 24, 28)
-TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure~^^~^^~^^~^^~"
+TERMINOLOGY = "Segmentation category and type~SCT^123037004^Anatomical Structure~^^~^^~^^~^^~"
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,8 @@ def nodes(scene):
     """(atlas volume, atlas segmentation, target); the atlas has overlapping, empty and hidden segments."""
     atlas = phantom.volume(scene, "atlas", SHAPE)
     labels = boxes(SHAPE)
-    masks = {"liver": labels == 1, "nothing": labels == 9, "tumour": (labels == 1) & (np.arange(28) < 4), "lung": labels == 2}
+    tumour = (labels == 1) & (np.arange(28) < 4)
+    masks = {"liver": labels == 1, "nothing": labels == 9, "tumour": tumour, "lung": labels == 2}
     segmentation = phantom.segmentation(scene, "atlas segmentation", masks, atlas)
     segmentation.GetDisplayNode().SetSegmentVisibility("id-lung", False)
     segmentation.GetSegmentation().GetSegment("id-liver").SetTag("TerminologyEntry", TERMINOLOGY)
@@ -122,6 +123,21 @@ def test_the_report_stays_with_the_segmentation_and_speaks_of_its_segments(nodes
     assert [row["segment"] for row in report["structures"]] == ["id-liver", "id-lung", "id-tumour"]
     assert companions(result.segmentation) == result.all()[1:]
     assert readReport(nodes[1]) is None
+
+
+def test_the_report_survives_saving_the_scene(nodes, goodLogic, scene):
+    report = readReport(goodLogic.segmentAndWait(*nodes).segmentation)
+    scene.SetSaveToXMLString(True)
+    scene.Commit()
+    scene.SetSaveToXMLString(False)
+    copy = slicer.vtkMRMLScene()
+    for name in ("Segmentation", "SegmentationDisplay", "SegmentationStorage"):
+        copy.RegisterNodeClass(getattr(slicer, f"vtkMRML{name}Node")())
+    copy.SetSceneXMLString(scene.GetSceneXMLString())
+    copy.SetLoadFromXMLString(True)
+    copy.Import()
+    segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode", copy)
+    assert report in [readReport(node) for node in segmentations]
 
 
 def test_results_lie_beside_the_target_in_the_subject_hierarchy(nodes, goodLogic, scene):
@@ -364,6 +380,12 @@ def test_one_run_at_a_time(nodes, fakeLogic):
     logic.segment(*nodes)
     with pytest.raises(RuntimeError):
         logic.segment(*nodes)
+
+
+def test_unknown_settings_raise(nodes, fakeLogic):
+    for settings in ({"effort": "heroic"}, {"device": "abacus"}):
+        with pytest.raises(ValueError, match="must be one of"):
+            fakeLogic().segment(*nodes, **settings)
 
 
 def test_unusable_nodes_raise_before_anything_starts(nodes, fakeLogic):

@@ -73,6 +73,7 @@ def test_a_worker_that_dies_is_noticed_with_its_last_words(worker):
     assert [type(event).__name__ for event in events] == ["Ready", "Progress", "Broken"]
     assert (events[-1].kind, events[-1].exitCode) == ("died", 137)
     assert "the last words" in process.log
+    assert "lack of memory" in messages.processFailure(events[-1], 0).text
     assert not process.isRunning
 
 
@@ -200,7 +201,10 @@ def test_polling_is_quick(worker):
 
 
 def test_the_child_gets_the_modules_folder_and_quiet_threads(tmp_path):
-    code = "import os, sys; print(os.environ['OMP_WAIT_POLICY'], sys.flags.utf8_mode, file=sys.stderr)\nimport RRLMedSAMEngine.protocol"
+    code = (
+        "import os, sys, RRLMedSAMEngine.protocol\n"
+        "print(os.environ['OMP_WAIT_POLICY'], sys.flags.utf8_mode, file=sys.stderr)\n"
+    )
     process = WorkerProcess([sys.executable, "-c", code])
     process.send(REQUEST)
     event = collect(process, broken)[-1]

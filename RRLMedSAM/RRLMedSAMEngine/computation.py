@@ -1,0 +1,52 @@
+"""What the worker does with a request: arrays from the exchange folder, the pipeline, arrays back into it."""
+
+import time
+
+from . import exchange, memory, pipeline
+from .errors import bad_input
+from .geometry import to_rows
+from .protocol import DEVICES, EFFORTS, Array, Field, Segment, Segmented
+
+WRITING = 0.97  # fraction of a run after which the result is written
+
+
+def compute(request: Segment, *, progress, warn, cancelled, finish, segment=pipeline.segment) -> Segmented:
+    """Does the run; its files lie in the request's folder then. After an error none of them is left.
+
+    ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``finish()`` is called last and may raise to stop.
+    Raises EngineError, and what the pipeline raises.
+    """
+    memory.reset_peak()
+    if request.effort not in EFFORTS or request.device not in DEVICES:
+        raise bad_input("The effort or the device is not known.", "Choose another one.")
+    atlas = exchange.read(request.folder, request.atlas)
+    target = exchange.read(request.folder, request.target)
+    labels = [exchange.read(request.folder, layer, whole_numbers=True) for layer in request.atlas_labels]
+    settings = pipeline.Settings(request.effort, request.device, request.model, request.seed)
+    result = segment(
+        atlas,
+        labels,
+        target,
+        settings,
+        progress=lambda stage, fraction, seconds_left: progress(stage, WRITING * fraction, seconds_left),
+        warn=warn,
+        cancelled=cancelled,
+    )
+    progress("write", WRITING, None)
+    started = time.monotonic()
+    with exchange.Outputs(request.folder, cancelled) as outputs:
+        frame, field_frame = target.geometry.to_matrix(), result.deformation.grid.to_matrix()
+        names = [outputs.write(f"result_labels{n}.npy", layer.array) for n, layer in enumerate(result.labels)]
+        message = Segmented(
+            id=request.id,
+            labels=[Array(name, frame) for name in names],
+            confidence=Array(outputs.write("result_confidence.npy", result.confidence.array), frame),
+            affine=to_rows(result.deformation.affine),
+            forward=Field(outputs.write("result_forward.npy", result.deformation.forward), field_frame),
+            inverse=Field(outputs.write("result_inverse.npy", result.deformation.inverse), field_frame),
+            report=result.report,
+        )
+        message.report["seconds"]["write"] = round(time.monotonic() - started, 2)
+        message.report["peak_memory_gb"] = round(memory.peak_gb(), 2)
+        finish()
+    return message

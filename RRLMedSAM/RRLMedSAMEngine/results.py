@@ -1,0 +1,85 @@
+"""The files of one target's result, in a folder that appears whole or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from . import memory, nifti, segfile
+from .errors import EngineError
+from .image import Volume, writing_error
+
+FILES = (
+    "labels.nii.gz",
+    "segmentation.seg.nrrd",
+    "atlas_to_target.nii.gz",
+    "target_to_atlas.nii.gz",
+    "confidence.nii.gz",
+    "report.json",
+)
+
+
+class Exists(EngineError):
+    """There is a result already."""
+
+    def __init__(self):
+        super().__init__(
+            "exists", "There is a result already.", "Give --overwrite to replace it, or another output folder."
+        )
+
+
+@contextlib.contextmanager
+def appearing(folder: Path, overwrite: bool):
+    """A new folder beside ``folder`` for the result's files, which move to ``folder`` when the block ends well.
+
+    Other files in ``folder`` stay. Raises EngineError: `Exists` without ``overwrite``, or what writing raises.
+    """
+    if not overwrite and any((folder / name).exists() for name in FILES):
+        raise Exists()
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        os.makedirs(temporary)
+    except OSError as error:
+        raise writing_error(error) from error
+    try:
+        yield temporary
+        try:
+            if folder.exists():
+                for file in sorted(temporary.iterdir()):
+                    os.replace(file, folder / file.name)
+            else:
+                os.rename(temporary, folder)
+        except OSError as error:
+            raise writing_error(error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write(folder: Path, result, atlas: Volume, target: Volume, structures, check) -> None:
+    """Writes a pipeline's result. ``check()`` is called often and may raise to stop. Raises EngineError.
+
+    ``atlas_to_target`` lies on the target's grid and takes target points to atlas points, ``target_to_atlas`` on the
+    atlas's grid and takes atlas points to target points: x + d(x), LPS mm. Named as resampling uses them: the first
+    brings the atlas's image to the target. ``result.report`` gets the seconds and the peak memory of the writing.
+    """
+    started = time.monotonic()
+    if len(result.labels) != 1:
+        raise ValueError("a label map has no room for overlapping segments")
+    labels, deformation = result.labels[0], result.deformation
+    nifti.write(folder / "labels.nii.gz", labels.array, labels.geometry, check)
+    segfile.write(labels, structures, folder / "segmentation.seg.nrrd")
+    check()
+    nifti.write(
+        folder / "atlas_to_target.nii.gz", deformation.total_forward(target.geometry), target.geometry, check
+    )
+    nifti.write(folder / "target_to_atlas.nii.gz", deformation.total_inverse(atlas.geometry), atlas.geometry, check)
+    nifti.write(folder / "confidence.nii.gz", result.confidence.array, result.confidence.geometry, check)
+    result.report["seconds"]["write"] = round(time.monotonic() - started, 2)
+    result.report["peak_memory_gb"] = round(memory.peak_gb(), 2)
+    try:
+        text = json.dumps(result.report, indent=1, allow_nan=False)
+        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise writing_error(error) from error

@@ -1,0 +1,89 @@
+"""Labels and confidence on the target's own grid."""
+
+import numpy as np
+import torch
+
+from . import fusion
+from .deformation import slabs
+from .geometry import Geometry
+from .image import Volume
+from .labels import vote
+from .sampling import lattice, sample
+
+
+class Transfer:
+    """Carries label maps from the atlas to a target.
+
+    ``displacement``: (3, k, j, i) in voxels of ``grid``, zero at its border; x + u(x), then ``affine`` (LPS mm), is
+    the atlas point. ``labels``: the layers, label maps on any grid in the atlas's space.
+    """
+
+    def __init__(self, labels: list[Volume], affine: np.ndarray, displacement: torch.Tensor, grid: Geometry):
+        self._displacement, self._grid = displacement, grid
+        self._layers = []
+        device = displacement.device
+        for layer in labels:
+            matrix = layer.geometry.lps_to_voxel @ affine @ grid.voxel_to_lps
+            linear = torch.tensor(matrix[:3, :3], dtype=torch.float32, device=device)
+            offset = torch.tensor(matrix[:3, 3], dtype=torch.float32, device=device).view(3, 1)
+            values = torch.from_numpy(np.ascontiguousarray(layer.array, np.int32)).to(device)
+            self._layers.append((values, linear, offset))
+
+    def vote(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Label and share of the partial volumes at ``voxels`` (3, n), coordinates on the grid: (n,), (n,)."""
+        moved = sample(self._displacement, voxels, padding="zeros").add_(voxels)
+        values, linear, offset = self._layers[layer]
+        return vote(values, (linear @ moved).add_(offset))
+
+    def warped(self, geometry: Geometry, check) -> tuple[list[np.ndarray], np.ndarray]:
+        """The layers' labels on ``geometry``, and the smallest of their shares as uint8 percent: (k, j, i)."""
+        maps = [np.empty(geometry.shape, np.int32) for _ in self._layers]
+        certainty = np.empty(geometry.shape, np.uint8)
+        for slab, part in slabs(geometry):
+            check()
+            voxels = self.voxels(part)
+            share = torch.ones(voxels.shape[1], device=voxels.device)
+            for layer, result in enumerate(maps):
+                winner, part_share = self.vote(voxels, layer)
+                result[slab] = winner.view(part.shape).cpu().numpy()
+                share = torch.minimum(share, part_share)
+            certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
+        return maps, certainty
+
+    def refine(self, maps, certainty, geometry: Geometry, target: torch.Tensor, warped: torch.Tensor, shift, check):
+        """Lets patches vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
+
+        ``target``, ``warped``: images on the unpadded work grid, whose first voxel is ``shift`` of the padded one's.
+        """
+        reach = np.maximum(np.round(self._grid.spacing / geometry.spacing), 1)
+        near = np.zeros(geometry.shape, bool)
+        for labels in maps:
+            near |= fusion.near_borders(labels, reach)
+        index = np.flatnonzero(near)
+        patches = fusion.PatchVote(target, warped, fusion.search_radius(len(index)))
+        matrix = torch.tensor(self._grid.lps_to_voxel @ geometry.voxel_to_lps, device=target.device)
+        for first in range(0, len(index), patches.chunk):
+            part = index[first : first + patches.chunk]
+            at = np.stack(np.unravel_index(part, geometry.shape)[::-1])  # (i, j, k)
+            at = torch.from_numpy(at).to(matrix)
+            voxels = ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
+            weights = patches.weights(voxels - shift, check)
+            share = torch.full((len(part),), 1.0, device=target.device)
+            for layer, labels in enumerate(maps):
+                candidates = torch.empty(weights.shape, dtype=torch.int32, device=target.device)
+                for row, offset in enumerate(patches.offsets):
+                    check()
+                    there = voxels + torch.tensor(offset, dtype=torch.float32, device=target.device)[:, None]
+                    candidates[row] = self.vote(there, layer)[0]
+                winner, part_share = fusion.plurality(candidates, weights)
+                labels.reshape(-1)[part] = winner.cpu().numpy()
+                share = torch.minimum(share, part_share)
+            certainty.reshape(-1)[part] = _percent(share).cpu().numpy()
+
+    def voxels(self, geometry: Geometry) -> torch.Tensor:
+        """Where the geometry's voxels lie on the grid: (3, n)."""
+        return lattice(geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device).flatten(1)
+
+
+def _percent(share):
+    return (100 * share).round_().clamp_(0, 100).to(torch.uint8)

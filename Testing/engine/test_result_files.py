@@ -1,0 +1,175 @@
+"""Files of a result: NIfTI as SimpleITK reads it, segmentations as Slicer reads them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from RRLMedSAMEngine import nifti, results, segfile
+from RRLMedSAMEngine.errors import Cancelled, EngineError
+from RRLMedSAMEngine.geometry import Geometry
+from RRLMedSAMEngine.image import Volume
+
+SHAPE = (5, 6, 7)
+
+
+def rotation(seed: int, is_left_handed=False) -> np.ndarray:
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    q *= np.sign(np.linalg.det(q))
+    return q @ np.diag([1, -1, 1]) if is_left_handed else q
+
+
+DIRECTIONS = [np.diag(signs) for signs in ((1, 1, 1), (-1, -1, 1), (1, -1, -1), (-1, 1, -1), (1, 1, -1), (-1, -1, -1))]
+DIRECTIONS += [rotation(seed, seed % 2 == 1) for seed in range(6)]
+
+
+def ignore():
+    pass
+
+
+def in_slicer(path):
+    """The segmentation node that Slicer's own reader makes of the file, and its scene."""
+    slicer = pytest.importorskip("slicer", reason="Slicer's reader of segmentations is in slicer-core")
+    scene = slicer.vtkMRMLScene()
+    node, storage = slicer.vtkMRMLSegmentationNode(), slicer.vtkMRMLSegmentationStorageNode()
+    scene.AddNode(node)
+    scene.AddNode(storage)
+    storage.SetFileName(str(path))
+    assert storage.ReadData(node)
+    return node, scene
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_nifti_has_the_geometry(tmp_path, direction):
+    geometry = Geometry.from_parts([100.5, -20.25, 30], [0.7, 1.3, 2.5], direction, SHAPE)
+    array = np.random.default_rng(0).normal(size=(*SHAPE, 3)).astype(np.float32)
+    nifti.write(tmp_path / "v.nii.gz", array, geometry, ignore)
+    image = sitk.ReadImage(str(tmp_path / "v.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(image), array)
+    found = Geometry.from_parts(image.GetOrigin(), image.GetSpacing(), image.GetDirection(), SHAPE)
+    assert np.allclose(found.voxel_to_lps, geometry.voxel_to_lps, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", sorted(nifti.CODES))
+def test_nifti_keeps_the_values(tmp_path, kind):
+    array = (np.arange(np.prod(SHAPE)).reshape(SHAPE) - (100 if kind.startswith(("i", "f")) else 0)).astype(kind)
+    nifti.write(tmp_path / "a.nii.gz", array, Geometry(np.eye(4), SHAPE), ignore)
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii.gz")))
+    assert found.dtype == array.dtype and np.array_equal(found, array)
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        nifti.write(tmp_path / name, np.ones(SHAPE, np.uint8), Geometry(np.eye(4), SHAPE), ignore)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+def test_a_full_disk_is_told():
+    with pytest.raises(EngineError) as caught:
+        nifti.write("/dev/full", np.ones(SHAPE, np.uint8), Geometry(np.eye(4), SHAPE), ignore)
+    assert caught.value.code == "disk_full"
+
+
+TERMS = (
+    "TerminologyEntry:Segmentation category and type - 3D Slicer General Anatomy list~SCT^123037004^Anatomical "
+    "Structure~SCT^64033007^Kidney~SCT^7771000^Left~Anatomic codes - DICOM master list~^^~^^|"
+)
+STRUCTURES = [
+    segfile.Structure(300, "Niere für Zoë", (1.0, 0.5, 0.25), TERMS),
+    segfile.Structure(2, "Empty", (0.0, 1.0, 0.0)),
+    segfile.Structure(-3, "Below zero", (0.0, 0.0, 1.0)),
+]
+
+
+@pytest.fixture
+def segmentation(tmp_path):
+    """The path of a segmentation, and its label map."""
+    labels = np.zeros(SHAPE, np.int64)
+    labels[1:3, 2:5, 3:6] = 300
+    labels[4, 5, 6] = -3
+    volume = Volume(labels, Geometry.from_parts([10, -20, 30], [0.7, 1.3, 2.5], rotation(2), SHAPE))
+    segfile.write(volume, STRUCTURES, tmp_path / "s.seg.nrrd")
+    return tmp_path / "s.seg.nrrd", volume
+
+
+def test_structures_are_read_back(segmentation):
+    path, volume = segmentation
+    assert segfile.read_structures(path, [300, 2, -3]) == STRUCTURES
+    more = segfile.read_structures(path, [7])
+    assert more[:3] == STRUCTURES and (more[3].label, more[3].name) == (7, "Label 7")
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), volume.array)
+
+
+def test_slicer_reads_the_segmentation(segmentation):
+    path, volume = segmentation
+    node, _scene = in_slicer(path)
+    vtk_to_numpy = pytest.importorskip("vtk.util.numpy_support").vtk_to_numpy
+    found = node.GetSegmentation()
+    assert found.GetNumberOfSegments() == 3
+    for n, structure in enumerate(STRUCTURES):
+        segment = found.GetNthSegment(n)
+        assert segment.GetName() == structure.name
+        assert np.allclose(segment.GetColor(), structure.colour, atol=1e-5)
+        assert segment.GetLabelValue() == structure.label
+        image = segment.GetRepresentation("Binary labelmap")
+        array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+        assert np.array_equal(array == structure.label, volume.array == structure.label)
+        lps_to_ras = np.diag([-1.0, -1.0, 1.0])
+        assert np.allclose(image.GetOrigin(), lps_to_ras @ volume.geometry.origin)
+        assert np.allclose(image.GetSpacing(), volume.geometry.spacing)
+
+
+def test_labels_without_names_get_names_and_distinct_colours(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones(SHAPE, np.uint8)), str(tmp_path / "l.nii.gz"))
+    structures = segfile.read_structures(tmp_path / "l.nii.gz", range(1, 201))
+    assert [s.name for s in structures] == [f"Label {n}" for n in range(1, 201)]
+    colours = np.array([s.colour for s in structures])
+    assert colours.min() >= 0 and colours.max() <= 1
+    for first in range(190):
+        near = np.abs(colours[first : first + 6, None] - colours[None, first : first + 6]).max(-1)
+        assert near[~np.eye(6, dtype=bool)].min() > 0.1
+
+
+# ------------------------------------------------------------ the folder
+
+
+def test_a_folder_appears_with_its_files(tmp_path):
+    with results.appearing(tmp_path / "new" / "case", False) as folder:
+        (folder / "report.json").write_text("{}")
+        assert not (tmp_path / "new" / "case").exists()
+    assert os.listdir(tmp_path / "new") == ["case"] and os.listdir(tmp_path / "new" / "case") == ["report.json"]
+
+
+@pytest.mark.parametrize("error", [Cancelled(), MemoryError(), KeyboardInterrupt()])
+def test_a_failed_run_leaves_nothing(tmp_path, error):
+    with pytest.raises(type(error)), results.appearing(tmp_path / "case", False) as folder:
+        (folder / "labels.nii.gz").write_bytes(b"half")
+        raise error
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_result_is_replaced_only_when_asked(tmp_path):
+    case = tmp_path / "case"
+    case.mkdir()
+    (case / "report.json").write_text("old")
+    (case / "my notes.txt").write_text("keep")
+    with pytest.raises(results.Exists), results.appearing(case, False):
+        pytest.fail("nothing may be computed")
+    with pytest.raises(MemoryError), results.appearing(case, True):
+        raise MemoryError
+    assert (case / "report.json").read_text() == "old"
+    with results.appearing(case, True) as folder:
+        (folder / "report.json").write_text(json.dumps("new"))
+    assert json.loads((case / "report.json").read_text()) == "new"
+    assert (case / "my notes.txt").read_text() == "keep"
+    assert os.listdir(tmp_path) == ["case"]
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EngineError) as caught, results.appearing(tmp_path / "file" / "case", False):
+        pytest.fail("nothing may be computed")
+    assert caught.value.code == "bad_input" and "output" in caught.value.action

@@ -1,0 +1,118 @@
+"""The worker as a process: it starts at once, takes any line, and does not outlive its panel. Needs no torch."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+from enginekit import HERE, WorkerUnderTest, environment, gone_within, rows
+from RRLMedSAMEngine import __version__, probe, protocol
+
+NOTHING = protocol.Array("nothing.npy", rows([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+
+
+@pytest.fixture
+def start():
+    """Callable that starts a worker; all of them end with the test."""
+    workers = []
+
+    def make(*arguments, **options):
+        workers.append(WorkerUnderTest(*arguments, **options))
+        return workers[-1]
+
+    yield make
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def without_torch(tmp_path):
+    """A folder for the path, in which torch is a module that cannot be imported."""
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here', name='torch')\n")
+    return tmp_path
+
+
+def test_ready_comes_first_and_before_torch_is_loaded(start, tmp_path):
+    (tmp_path / "torch.py").write_text("import time\ntime.sleep(60)\n")
+    worker = start(path=[tmp_path])
+    ready = worker.wait_for(protocol.Ready, 5)
+    assert ready == protocol.Ready(worker.process.pid, __version__)
+    assert len(worker.events) == 1
+
+
+def test_a_request_is_answered_while_torch_is_being_loaded(start, tmp_path):
+    (tmp_path / "torch.py").write_text("import time\ntime.sleep(60)\n")
+    worker = start(path=[tmp_path])
+    worker.wait_for(protocol.Ready)
+    worker.send(protocol.Segment(3, str(tmp_path), NOTHING, [NOTHING], NOTHING))
+    progress = worker.wait_for(protocol.Progress, 0.5)
+    assert (progress.id, progress.stage, progress.fraction) == (3, "read", 0.0)
+    worker.send(protocol.Cancel(3))
+    assert worker.last_of(3, 0.5).code == "cancelled"
+
+
+def test_the_probe_tells_what_is_missing(start, without_torch):
+    worker = start(path=[without_torch])
+    worker.send(protocol.Probe(8))
+    facts = worker.wait_for(protocol.Probed).facts
+    assert facts["torch"] == probe.MISSING and facts["numpy"] != probe.MISSING
+    assert all(isinstance(text, str) for text in facts.values())
+    assert 0 < float(facts["memory_gb"]) < 100_000
+
+
+def test_a_run_without_torch_fails_with_a_sentence_each_time(start, without_torch):
+    worker = start(path=[without_torch])
+    for number in (1, 2):
+        worker.send(protocol.Segment(number, str(without_torch), NOTHING, [NOTHING], NOTHING))
+        failed = worker.last_of(number)
+        assert failed.code == "no_torch" and "PyTorch" in failed.text
+    assert str(without_torch) not in worker.stderr and "no torch here" not in worker.stderr
+
+
+def test_broken_lines_are_ignored(start, without_torch):
+    worker = start(path=[without_torch])
+    chance = random.Random(1)
+    secret = b'{"protocol":1,"type":"segment","folder":"/home/jane/SMITH^JOHN"}\n'
+    worker.send_bytes(secret + b"\xff\xfe\n\n\r\nCancel\n" + b'{"protocol":99,"type":"probe","id":1}\n')
+    for _ in range(100):
+        worker.send_bytes(bytes(chance.randrange(256) for _ in range(chance.randrange(80))) + b"\n")
+    worker.send_bytes(b"x" * 5_000_000 + b"\n")
+    worker.send(protocol.Ready(1, "an event is no request"), protocol.Cancel(12345), protocol.Probe(2))
+    assert worker.wait_for(lambda m: not isinstance(m, protocol.Ready)).id == 2
+    assert "no request" in worker.stderr and "SMITH" not in worker.stderr and "jane" not in worker.stderr
+
+
+def test_it_ends_when_its_input_closes(start):
+    worker = start()
+    worker.wait_for(protocol.Ready)
+    worker.process.stdin.close()
+    assert worker.ends_within(3) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by POSIX signals")
+def test_it_ends_when_its_parent_is_killed(tmp_path):
+    parent = subprocess.Popen(
+        [sys.executable, str(HERE / "dyingparent.py"), str(tmp_path), "idle"],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    )
+    pid = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert gone_within(pid, 3)
+
+
+def test_it_ends_when_nobody_reads_its_output():
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "RRLMedSAMEngine.worker"]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment()) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        request = protocol.Segment(1, "/nowhere", NOTHING, [NOTHING], NOTHING)
+        process.stdin.write(protocol.encode(request).encode("ascii"))
+        process.stdin.flush()
+        process.wait(5)  # its input is still open

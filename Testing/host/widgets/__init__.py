@@ -1,0 +1,1 @@
+"""Stand-ins for the widgets that Slicer and CTK add to Qt."""
