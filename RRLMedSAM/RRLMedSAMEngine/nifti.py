@@ -1,16 +1,18 @@
-"""NIfTI-1 files, compressed and written slab by slab.
+"""What ITK does not do well with NIfTI-1 files.
 
-ITK's writer tells nothing of a disk that fills up while it writes (measured with 2.5.7: the file is cut off, no
-error), and it needs two more copies of a displacement field.
+Its writer tells nothing of a disk that fills up, and needs two more copies of a displacement field; its reader tells
+nothing of a file that is cut off (both measured with SimpleITK 2.5.7).
 """
 
 import gzip
+import math
+import os
 import struct
+import zlib
 
 import numpy as np
 
 from .geometry import Geometry
-from .image import writing_error
 
 SLAB = 1 << 22  # values compressed at once
 MILLIMETRES, SCANNER, VECTOR = 2, 1, 1007  # NIFTI_UNITS_MM, NIFTI_XFORM_SCANNER_ANAT, NIFTI_INTENT_VECTOR
@@ -23,23 +25,57 @@ CODES = {
 def write(path, array: np.ndarray, geometry: Geometry, check) -> None:
     """Writes ``array``, (k, j, i) or vectors (k, j, i, 3) with LPS components as ITK takes them, to a ``.nii.gz``.
 
-    ``check()`` is called for each slab and may raise to stop. Raises EngineError (disk_full, or bad_input where the
-    place cannot be written). After an error a file cut off may be left.
+    ``check()`` is called for each slab and may raise to stop. Raises OSError; a file cut off may be left then.
     """
     vectors = array.ndim == 4
     array = array if vectors else array[..., None]
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     rows = max(1, SLAB // int(np.prod(array.shape[1:3])))
+    # Neither name nor time in the file: the same result gives the same bytes.
+    with open(path, "wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as stream:
+        stream.write(_header(array, geometry, vectors))
+        for component in range(array.shape[3]):
+            for first in range(0, array.shape[0], rows):
+                check()
+                stream.write(np.ascontiguousarray(array[first : first + rows, ..., component]).data)
+
+
+def is_whole(path) -> bool:
+    """Whether a file holds all the values that its header promises; True for what is no ``.nii`` or ``.nii.gz``."""
+    if not str(path).lower().endswith((".nii", ".nii.gz")) or not os.path.isfile(path):
+        return True
+    with open(path, "rb") as file:
+        is_compressed = file.read(2) == b"\x1f\x8b"
     try:
-        # Neither name nor time in the file: the same result gives the same bytes.
-        with open(path, "wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as stream:
-            stream.write(_header(array, geometry, vectors))
-            for component in range(array.shape[3]):
-                for first in range(0, array.shape[0], rows):
-                    check()
-                    stream.write(np.ascontiguousarray(array[first : first + rows, ..., component]).data)
-    except OSError as error:
-        raise writing_error(error) from error
+        with (gzip.open if is_compressed else open)(path, "rb") as stream:
+            expected = _promised_bytes(stream.read(348))
+            if expected is None:
+                return True
+            if not is_compressed:
+                return os.path.getsize(path) >= expected
+            # gzip ends with the size modulo 2^32; where that does not fit, the file may still have several parts.
+            if _last_word(path) == expected % 2**32:
+                return True
+            return stream.seek(expected) == expected
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return False
+
+
+def _promised_bytes(header: bytes) -> int | None:
+    """Size of the file, uncompressed, by the header of NIfTI-1; None for another kind of header."""
+    for order in "<>":
+        if len(header) == 348 and struct.unpack_from(order + "i", header)[0] == 348:
+            count, *size = struct.unpack_from(order + "8h", header, 40)
+            bits = struct.unpack_from(order + "h", header, 72)[0]
+            offset = struct.unpack_from(order + "f", header, 108)[0]
+            return int(offset) + math.prod(size[: max(count, 0)]) * bits // 8
+    return None
+
+
+def _last_word(path) -> int:
+    with open(path, "rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return struct.unpack("<I", file.read(4))[0]
 
 
 def _header(array, geometry: Geometry, vectors: bool) -> bytes:

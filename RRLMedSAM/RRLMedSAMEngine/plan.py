@@ -23,7 +23,7 @@ EFFORTS = {
     "best": Effort(16e6, 60, 60, 80),
 }
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
-SMALLEST = 14  # voxels along the shortest side below which a coarser level has nothing to say
+SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say
 LEVELS = 4
 
 

@@ -62,24 +62,25 @@ def write(folder: Path, result, atlas: Volume, target: Volume, structures, check
 
     ``atlas_to_target`` lies on the target's grid and takes target points to atlas points, ``target_to_atlas`` on the
     atlas's grid and takes atlas points to target points: x + d(x), LPS mm. Named as resampling uses them: the first
-    brings the atlas's image to the target. ``result.report`` gets the seconds and the peak memory of the writing.
+    brings the atlas's image to the target. ``result.report`` gets the seconds of the writing and the peak memory.
     """
     started = time.monotonic()
     if len(result.labels) != 1:
         raise ValueError("a label map has no room for overlapping segments")
-    labels, deformation = result.labels[0], result.deformation
-    nifti.write(folder / "labels.nii.gz", labels.array, labels.geometry, check)
-    segfile.write(labels, structures, folder / "segmentation.seg.nrrd")
-    check()
-    nifti.write(
-        folder / "atlas_to_target.nii.gz", deformation.total_forward(target.geometry), target.geometry, check
-    )
-    nifti.write(folder / "target_to_atlas.nii.gz", deformation.total_inverse(atlas.geometry), atlas.geometry, check)
-    nifti.write(folder / "confidence.nii.gz", result.confidence.array, result.confidence.geometry, check)
-    result.report["seconds"]["write"] = round(time.monotonic() - started, 2)
-    result.report["peak_memory_gb"] = round(memory.peak_gb(), 2)
+    labels, deformation, report = result.labels[0], result.deformation, result.report
     try:
-        text = json.dumps(result.report, indent=1, allow_nan=False)
+        nifti.write(folder / "labels.nii.gz", labels.array, labels.geometry, check)
+        segfile.write(labels, structures, folder / "segmentation.seg.nrrd")
+        check()
+        # Each field lives only while it is written: that of a large CT takes 2 GB.
+        place = target.geometry
+        nifti.write(folder / "atlas_to_target.nii.gz", deformation.total_forward(place), place, check)
+        place = atlas.geometry
+        nifti.write(folder / "target_to_atlas.nii.gz", deformation.total_inverse(place), place, check)
+        nifti.write(folder / "confidence.nii.gz", result.confidence.array, target.geometry, check)
+        report["seconds"]["write"] = round(time.monotonic() - started, 2)
+        report["peak_memory_gb"] = round(memory.peak_gb(), 2)
+        text = json.dumps(report, indent=1, allow_nan=False)
         (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise writing_error(error) from error

@@ -1,5 +1,7 @@
 """What the command line refuses, and with which sentence and exit code; in this process, without computing."""
 
+import errno
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -8,16 +10,17 @@ from enginekit import files_in, phantom
 pytest.importorskip("torch", reason="the command line computes with torch")
 
 from RRLMedSAMEngine import cli, pipeline  # noqa: E402
+from RRLMedSAMEngine.errors import EngineError  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def no_computation(monkeypatch):
-    """What comes as far as the computation fails the test, unless it asks for the fixture's list of targets."""
+    """A computation that runs out of memory at once; the list of the targets that it was given."""
     targets = []
 
     def segment(atlas, labels, target, settings, **_):
         targets.append(target)
-        raise RuntimeError("out of memory")
+        raise MemoryError
 
     monkeypatch.setattr(pipeline, "segment", segment)
     return targets
@@ -33,9 +36,14 @@ def files(tmp_path):
 
 def run(files, **changes):
     """Exit code and summaries of a run over the files, with other arguments where ``changes`` has them."""
-    given = {"atlas": files / "atlas.nii.gz", "atlas-labels": files / "labels.nii.gz", "target": files / "target.nii.gz"}
-    given = {**given, "output": files / "out", **{key.replace("_", "-"): value for key, value in changes.items()}}
-    arguments = [part for key, value in given.items() for part in (f"--{key}", str(value))]
+    given = {
+        "atlas": files / "atlas.nii.gz",
+        "atlas_labels": files / "labels.nii.gz",
+        "target": files / "target.nii.gz",
+        "output": files / "out",
+        **changes,
+    }
+    arguments = [part for key, value in given.items() for part in (f"--{key.replace('_', '-')}", str(value))]
     job = cli.Job(cli.parse(arguments))
     rows = job.run()
     return cli.exit_code(rows), rows
@@ -95,10 +103,23 @@ def test_an_output_that_cannot_be_written_is_told_before_computing(files, no_com
     assert code == 3 and "output" in rows[0]["error"]["action"] and no_computation == []
 
 
-def test_what_the_computation_raises_becomes_an_exit_code(files, no_computation):
-    code, rows = run(files)
-    assert code == 5 and rows[0]["error"]["code"] == "out_of_memory"
-    assert len(no_computation) == 1 and files_in(files / "out") == []
+@pytest.mark.parametrize(
+    "error, code, name",
+    [
+        (MemoryError(), 5, "out_of_memory"),
+        (OSError(errno.ENOSPC, "No space left", "/home/jane"), 6, "disk_full"),
+        (EngineError("no_overlap", "They lie apart.", "Move them."), 3, "no_overlap"),
+        (ZeroDivisionError("/home/jane"), 8, "internal"),
+    ],
+)
+def test_what_the_computation_raises_becomes_an_exit_code(files, monkeypatch, capsys, error, code, name):
+    def segment(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pipeline, "segment", segment)
+    found, rows = run(files)
+    assert found == code and rows[0]["error"]["code"] == name
+    assert files_in(files / "out") == [] and "jane" not in capsys.readouterr().err
 
 
 def test_a_dicom_folder_is_a_target(files, no_computation):

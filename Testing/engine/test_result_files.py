@@ -1,7 +1,9 @@
 """Files of a result: NIfTI as SimpleITK reads it, segmentations as Slicer reads them."""
 
+import gzip
 import json
 import os
+import types
 
 import numpy as np
 import pytest
@@ -66,11 +68,25 @@ def test_the_same_result_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
-def test_a_full_disk_is_told():
-    with pytest.raises(EngineError) as caught:
-        nifti.write("/dev/full", np.ones(SHAPE, np.uint8), Geometry(np.eye(4), SHAPE), ignore)
-    assert caught.value.code == "disk_full"
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_file_cut_off_is_noticed(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(np.random.default_rng(0).normal(size=SHAPE)), str(path))
+    assert nifti.is_whole(path)
+    whole = path.read_bytes()
+    for length in (len(whole) - 20, len(whole) // 2, 100 if suffix == ".nii.gz" else 360):
+        path.write_bytes(whole[:length])
+        assert not nifti.is_whole(path)
+
+
+def test_whole_files_of_all_kinds_pass(tmp_path):
+    nifti.write(tmp_path / "a.nii.gz", np.zeros((*SHAPE, 3), np.float32), Geometry(np.eye(4), SHAPE), ignore)
+    written = gzip.decompress((tmp_path / "a.nii.gz").read_bytes())
+    (tmp_path / "plain.nii.gz").write_bytes(written)
+    (tmp_path / "parts.nii.gz").write_bytes(gzip.compress(written[:500]) + gzip.compress(written[500:]))
+    (tmp_path / "other.nrrd").write_bytes(b"NRRD0004")
+    for name in ("a.nii.gz", "plain.nii.gz", "parts.nii.gz", "other.nrrd", "missing.nii", "."):
+        assert nifti.is_whole(tmp_path / name), name
 
 
 TERMS = (
@@ -173,3 +189,50 @@ def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
     with pytest.raises(EngineError) as caught, results.appearing(tmp_path / "file" / "case", False):
         pytest.fail("nothing may be computed")
     assert caught.value.code == "bad_input" and "output" in caught.value.action
+
+
+class StubDeformation:
+    """No deformation."""
+
+    def total_forward(self, geometry):
+        return np.zeros((*geometry.shape, 3), np.float32)
+
+    total_inverse = total_forward
+
+
+def stub_result(shape=(20, 30, 40)):
+    volume = Volume(np.ones(shape, np.uint8), Geometry(np.eye(4), shape))
+    report = {"seconds": {}}
+    return types.SimpleNamespace(labels=[volume], confidence=volume, deformation=StubDeformation(), report=report)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+@pytest.mark.parametrize("name", [name for name in results.FILES if name != "segmentation.seg.nrrd"])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, name):
+    result = stub_result()
+    volume = result.labels[0]
+    with pytest.raises(EngineError) as caught, results.appearing(tmp_path / "case", False) as folder:
+        (folder / name).symlink_to("/dev/full")
+        results.write(folder, result, volume, volume, STRUCTURES, ignore)
+    assert caught.value.code == "disk_full" and os.listdir(tmp_path) == []
+
+
+def test_writing_can_be_stopped_at_every_step(tmp_path):
+    result = stub_result()
+    volume = result.labels[0]
+    calls = []
+
+    def check():
+        calls.append(True)
+        if len(calls) == stop_at:
+            raise Cancelled()
+
+    stop_at = 0
+    with results.appearing(tmp_path / "whole", False) as folder:
+        results.write(folder, result, volume, volume, STRUCTURES, check)
+    assert sorted(os.listdir(tmp_path / "whole")) == sorted(results.FILES)
+    for stop_at in range(1, len(calls) + 1):
+        calls.clear()
+        with pytest.raises(Cancelled), results.appearing(tmp_path / "case", False) as folder:
+            results.write(folder, result, volume, volume, STRUCTURES, check)
+    assert os.listdir(tmp_path) == ["whole"]

@@ -15,6 +15,7 @@ from enginekit import (
     environment,
     files_in,
     gone_within,
+    rows,
     segment_request,
 )
 from RRLMedSAMEngine import protocol
@@ -173,7 +174,9 @@ def no_array(folder):
 
 
 @pytest.mark.parametrize(
-    "spoil", [truncated, missing, flat, four_dimensional, fractional_labels, pickled, no_array], ids=lambda f: f.__name__
+    "spoil",
+    [truncated, missing, flat, four_dimensional, fractional_labels, pickled, no_array],
+    ids=lambda function: function.__name__,
 )
 def test_spoiled_inputs_are_refused(worker, tmp_path, spoil):
     number = 20 + len(worker.events)
@@ -188,7 +191,7 @@ def test_spoiled_inputs_are_refused(worker, tmp_path, spoil):
 def test_impossible_requests_are_refused(worker, tmp_path):
     number = 20 + len(worker.events)
     request = segment_request(tmp_path, number)
-    flat_grid = tuple((*row[:3], row[3]) for row in ((1.0, 1.0, 0, 0), (1.0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0)))
+    flat_grid = rows([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     for change in (
         {"effort": "heroic"},
         {"device": "abacus"},

@@ -44,4 +44,5 @@ def main(arguments=None):
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

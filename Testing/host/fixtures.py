@@ -1,6 +1,6 @@
 """Fixtures for tests on the host: a conftest.py imports them with `from host.fixtures import *`.
 
-Importing this file starts the host, so that test files can import `slicer`, `qt` and the module's library at their top.
+That starts the host, so that test files can import `slicer`, `qt` and the module's library at their top.
 """
 
 import pytest

@@ -46,7 +46,7 @@ class LoadedModule:
 
 
 def loadModule(path, isEntered=True):
-    """Loads the file, makes its panel and enters it. Starts the host where that has not been done. -> `LoadedModule`"""
+    """Loads the file, makes its panel and enters it; starts the host where needed. Returns a `LoadedModule`."""
     boot()
     from .module import loadSource, qSlicerScriptedLoadableModule
 

@@ -39,8 +39,8 @@ def _compose(images):
         bar = np.empty((BAR_HEIGHT, image.shape[1], 3), np.uint8)
         bar[:] = BAR_COLOURS[name]
         panes[name] = np.pad(np.concatenate([bar, image]), ((0, GAP), (0, GAP), (0, 0)), constant_values=240)
-    rows = [np.concatenate([panes[left], panes[right]], axis=1) for left, right in (("Red", "3D"), ("Green", "Yellow"))]
-    return np.concatenate(rows)
+    rows = (("Red", "3D"), ("Green", "Yellow"))
+    return np.concatenate([np.concatenate([panes[name] for name in row], axis=1) for row in rows])
 
 
 def _centre(node):

@@ -1,8 +1,9 @@
 """Makes PySide6's classes behave as PythonQt's do, in place: type(w) == qt.QPushButton stays true.
 
 Measured differences that this removes: in PythonQt a property is an attribute (`w.text`, `w.enabled = False`), a
-signal is connected by its signature (`w.connect("clicked(bool)", f)`), QStringList is a tuple, and an attribute that does not exist cannot be set on a C++ object. Stock PySide6 takes `w.enabled = False`
-without a word and leaves the widget enabled.
+signal is connected by its signature (`w.connect("clicked(bool)", f)`), QStringList is a tuple, and an attribute that
+does not exist cannot be set on a C++ object. Stock PySide6 takes `w.enabled = False` without a word and leaves the
+widget enabled.
 """
 
 import contextlib

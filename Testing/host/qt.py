@@ -1,4 +1,4 @@
-"""What module code gets from `import qt`: PySide6 that behaves as PythonQt, with Slicer's custom widgets in .ui files."""
+"""What module code gets from `import qt`: PySide6 behaving as PythonQt, with Slicer's widgets in .ui files."""
 
 from PySide6.QtCore import Property, Qt, Signal, Slot
 

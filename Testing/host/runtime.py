@@ -1,4 +1,4 @@
-"""Starts the host: from then on `slicer`, `qt` and `ctk` are what a module finds in Slicer, as far as the host goes."""
+"""Starts the host: from then on a module finds `slicer`, `qt` and `ctk` as in Slicer, as far as the host goes."""
 
 import atexit
 import os

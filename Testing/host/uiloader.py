@@ -16,11 +16,15 @@ def standIn(cls):
 
 
 class QUiLoader(QtUiTools.QUiLoader):
-    """As Qt's; raises RuntimeError for a widget class that has no stand-in, where Qt makes a plain QWidget."""
+    """As Qt's, but stricter: raises RuntimeError for a widget class or a property that is not known here.
+
+    Qt makes a plain QWidget of the one, and a dynamic property, which does nothing, of the other.
+    """
 
     def load(self, device, parent=None):
         root = ElementTree.fromstring(device.readAll().data())
-        missing = {widget.get("class") for widget in root.iter("widget")} - set(_standIns) - set(self.availableWidgets())
+        missing = {element.get("class") for element in root.iter("widget")}
+        missing -= {*_standIns, *self.availableWidgets()}
         if missing:
             raise RuntimeError(f"The host has no stand-in for {', '.join(sorted(missing))}.")
         connections = _takeConnections(root)
@@ -33,6 +37,8 @@ class QUiLoader(QtUiTools.QUiLoader):
         if top is None:
             raise RuntimeError(self.errorString())
         objects = {child.objectName: child for child in (top, *top.findChildren(QtCore.QObject))}
+        for element in root.iter("widget"):
+            _checkProperties(element, objects[element.get("name")])
         for name in objects:  # PySide6 makes children attributes of the top widget, PythonQt does not
             vars(top).pop(name, None)
         # Qt owns the C++ objects; their Python halves would be lost with the loader.
@@ -49,6 +55,13 @@ class QUiLoader(QtUiTools.QUiLoader):
             widget = super().createWidget(className, parent, name)
         self._made.append(widget)
         return widget
+
+
+def _checkProperties(element, widget):
+    for item in element.findall("property"):
+        isDynamic = item.get("stdset") == "0"
+        if not isDynamic and widget.metaObject().indexOfProperty(item.get("name")) < 0:
+            raise RuntimeError(f"The host knows no property {item.get('name')} of {element.get('class')}.")
 
 
 def _takeConnections(root):

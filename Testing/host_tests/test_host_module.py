@@ -100,13 +100,21 @@ UI = """<?xml version="1.0" encoding="UTF-8"?>
      </widget></item>
     </layout>
    </widget></item>
-   <item><widget class="QPushButton" name="applyButton"><property name="text"><string>Apply</string></property></widget></item>
+   <item><widget class="QPushButton" name="applyButton">
+    <property name="text"><string>Apply</string></property>
+   </widget></item>
   </layout>
  </widget>
  <customwidgets>
-  <customwidget><class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header></customwidget>
-  <customwidget><class>qMRMLNodeComboBox</class><extends>QWidget</extends><header>qMRMLNodeComboBox.h</header></customwidget>
-  <customwidget><class>ctkCollapsibleButton</class><extends>QWidget</extends><header>ctkCollapsibleButton.h</header></customwidget>
+  <customwidget>
+   <class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header>
+  </customwidget>
+  <customwidget>
+   <class>qMRMLNodeComboBox</class><extends>QWidget</extends><header>qMRMLNodeComboBox.h</header>
+  </customwidget>
+  <customwidget>
+   <class>ctkCollapsibleButton</class><extends>QWidget</extends><header>ctkCollapsibleButton.h</header>
+  </customwidget>
  </customwidgets>
  <connections>
   <connection>
@@ -192,10 +200,16 @@ def testParameterNodeIsOnePerScene(moduleLoader, path):
     assert len(logic.getAllParameterNodes()) == 1
 
 
-def testUnknownWidgetInTheUiFile(moduleLoader, path):
-    uiPath = path.parent / "Resources" / "UI" / "HostSample.ui"
-    uiPath.write_text(UI.replace("QCheckBox", "ctkUnknownBox"))
-    with pytest.raises(RuntimeError, match="no stand-in for ctkUnknownBox"):
+@pytest.mark.parametrize(
+    "right, wrong, message",
+    [
+        ("QCheckBox", "ctkUnknownBox", "no stand-in for ctkUnknownBox"),
+        ('"noneEnabled"', '"noneEnabeld"', "no property noneEnabeld of qMRMLNodeComboBox"),
+    ],
+)
+def testErrorsInTheUiFile(moduleLoader, path, right, wrong, message):
+    (path.parent / "Resources" / "UI" / "HostSample.ui").write_text(UI.replace(right, wrong))
+    with pytest.raises(RuntimeError, match=message):
         moduleLoader(path)
 
 

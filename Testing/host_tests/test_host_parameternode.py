@@ -1,4 +1,4 @@
-"""Typed parameters live in a node of the scene and follow widgets both ways, with the host's files and with Slicer's."""
+"""Typed parameters live in a node of the scene and follow widgets both ways."""
 
 import enum
 import importlib

@@ -67,7 +67,8 @@ def testConnectBySignature():
 
 def testObjectsThatQtMadeConnectToo():
     table, rows = qt.QTableWidget(2, 1), []
-    table.selectionModel().connect("currentRowChanged(QModelIndex,QModelIndex)", lambda new, _old: rows.append(new.row()))
+    model = table.selectionModel()
+    model.connect("currentRowChanged(QModelIndex,QModelIndex)", lambda new, _old: rows.append(new.row()))
     table.setCurrentCell(1, 0)
     assert rows == [1]
 

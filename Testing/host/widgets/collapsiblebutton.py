@@ -78,8 +78,8 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         painter.drawPrimitive(QtWidgets.QStyle.PE_PanelButtonBevel, button)
         arrow = QtWidgets.QStyleOption(button)
         arrow.rect = QtCore.QRect(6, (header.height() - 12) // 2, 12, 12)
-        direction = QtWidgets.QStyle.PE_IndicatorArrowRight if self.collapsed else QtWidgets.QStyle.PE_IndicatorArrowDown
-        painter.drawPrimitive(direction, arrow)
+        style = QtWidgets.QStyle
+        painter.drawPrimitive(style.PE_IndicatorArrowRight if self.collapsed else style.PE_IndicatorArrowDown, arrow)
         painter.setPen(self.palette.color(QtGui.QPalette.ButtonText))
         flags = QtCore.Qt.AlignVCenter | QtCore.Qt.TextShowMnemonic
         painter.drawText(header.adjusted(24, 0, -4, 0), flags, self.text)

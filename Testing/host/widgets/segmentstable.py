@@ -28,10 +28,10 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._table)
-        self._table.itemSelectionChanged.connect(self._onSelectionChanged)
+        self._table.selectionModel().selectionChanged.connect(self.selectionChanged)
         self._table.itemChanged.connect(self._onItemChanged)
         # Not a method of the widget: that is gone by then.
-        self.destroyed.connect(lambda observed=self._observed: _stop(observed))
+        self.destroyed.connect(lambda _widget, observed=self._observed: _stop(observed))
 
     def tableWidget(self):
         return self._table
@@ -43,11 +43,13 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         _stop(self._observed)
         self._node = node
         if node is not None:
-            events = slicer.vtkSegmentation
-            for event in (events.SegmentAdded, events.SegmentRemoved, events.SegmentModified):
+            for event in (
+                slicer.vtkSegmentation.SegmentAdded,
+                slicer.vtkSegmentation.SegmentRemoved,
+                slicer.vtkSegmentation.SegmentModified,
+                slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent,
+            ):
                 self._observed.append((node, node.AddObserver(event, lambda *_arguments: self._update())))
-            tag = node.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, lambda *_arguments: self._update())
-            self._observed.append((node, tag))
         self._update()
 
     def _update(self):
@@ -99,9 +101,6 @@ class qMRMLSegmentsTableView(qMRMLWidget):
 
     visibilityColumnVisible, colorColumnVisible = _showColumn(0), _showColumn(1)
     segmentCount = QtCore.Property(int, lambda self: self._table.rowCount)
-
-    def _onSelectionChanged(self):
-        self.selectionChanged.emit(self._table.selectionModel().selection(), QtCore.QItemSelection())
 
     def _onItemChanged(self, item):
         if item.column() == 0 and self._node.GetDisplayNode() is not None:

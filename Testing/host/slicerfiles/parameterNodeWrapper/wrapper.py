@@ -27,7 +27,8 @@ class Parameter:
         return self if wrapper is None else self._serializer.read(wrapper.parameterNode, self.name)
 
     def __set__(self, wrapper, value):
-        if not isinstance(value, self._serializer.types) or isinstance(value, bool) and bool not in self._serializer.types:
+        isNumber = isinstance(value, bool) and bool not in self._serializer.types  # a bool is an int to Python
+        if isNumber or not isinstance(value, self._serializer.types):
             raise TypeError(f"{self.name} must be of type {self.annotatedType}, is {value!r}")
         for validator in self._validators:
             validator.validate(value)
@@ -132,4 +133,5 @@ def parameterNodeWrapper(cls):
         default = Default(getattr(cls, name)) if hasattr(cls, name) else None
         parameters[name] = Parameter(name, annotatedType, default)
     members = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
-    return type(cls.__name__, (ParameterNodeWrapper, *cls.__bases__), {**members, **parameters, "allParameters": parameters})
+    members.update(parameters, allParameters=parameters)
+    return type(cls.__name__, (ParameterNodeWrapper, *cls.__bases__), members)
