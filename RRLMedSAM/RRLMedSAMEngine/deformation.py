@@ -66,7 +66,8 @@ def pad_to_zero(displacement: torch.Tensor, grid: Geometry) -> tuple[torch.Tenso
 
     The fade is wide enough that it folds nothing: the slope it adds stays below one half.
     """
-    width = int(np.ceil(2 * float(displacement.abs().max()))) + 3
+    faces = [displacement.select(axis, face).abs().max() for axis in (1, 2, 3) for face in (0, -1)]
+    width = int(np.ceil(2 * float(max(faces)))) + 3
     padded = F.pad(displacement[None], [width] * 6, mode="replicate")[0]
     for axis in (1, 2, 3):
         n = padded.shape[axis]

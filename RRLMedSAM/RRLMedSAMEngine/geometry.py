@@ -95,6 +95,10 @@ class Geometry:
         inside = other.to_voxel(self.to_lps(lattice))
         return bool(((inside >= -0.5) & (inside <= other.size_ijk - 0.5)).all(axis=1).any())
 
+    def rounded(self) -> "Geometry":
+        """To a millionth of a millimetre: the same however many conversions the numbers went through."""
+        return Geometry(self.voxel_to_lps.round(6), self.shape)
+
     def to_matrix(self) -> tuple:
         """The matrix as the protocol's rows."""
         return to_rows(self.voxel_to_lps)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from . import nifti
 from .errors import EngineError, bad_input
 from .geometry import Geometry
 
@@ -80,6 +81,7 @@ def place(image: sitk.Image, geometry: Geometry) -> None:
 def write_image(image: sitk.Image, path) -> None:
     """Writes compressed, under a temporary name first: a failed run leaves no half-written file.
 
+    Not for NIfTI, whose writer tells nothing of a full disk: `nifti.write`.
     Raises EngineError disk_full, or bad_input where the folder cannot be written.
     """
     path = Path(path)
@@ -115,6 +117,8 @@ def _read(path: Path) -> sitk.Image:
     try:
         if path.is_dir():
             return _read_dicom(path)
+        if not nifti.is_whole(path):
+            raise RuntimeError("cut off")
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise bad_input(

@@ -9,14 +9,15 @@ from . import __version__, affine, allocator, confidence, deformation, devices, 
 from .checks import check_image, check_labels
 from .deformation import Deformation
 from .image import Volume
-from .memory import peak_gb
+from .memory import free_gb, peak_gb
 from .progress import Progress
 from .sampling import lattice, sample
 from .transfer import Transfer
 
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
-TRANSFER_COST = 10  # likewise, a voxel
+BYTES_PER_VOXEL = 450  # of the work grid, measured at the peak of a run
 ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
+TRANSFER_COST = 10  # likewise, for each voxel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,8 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     devices.check_model(settings.model)
     clock = Progress(progress, cancelled)
+    # Panel and command line shall give the same labels to the bit, whichever way the geometry came.
+    atlas, target, *atlas_labels = (Volume(v.array, v.geometry.rounded()) for v in (atlas, target, *atlas_labels))
     check_image(atlas, "atlas", note)
     check_image(target, "target", note)
     values = check_labels(atlas_labels, atlas, note)
@@ -114,6 +117,9 @@ def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     spacing = plan.work_spacing(
         float(np.prod(extent)), [v.geometry.spacing.min() for v in (atlas, target)], effort, step.coarser
     )
+    needed_gb = BYTES_PER_VOXEL * float(np.prod(extent)) / spacing**3 / 1e9
+    if step.device.type == "cpu" and needed_gb > free_gb():
+        raise MemoryError("the system would end this process rather than refuse it memory")
     moving, fixed = (
         workgrid.to_work_grid(v, w, spacing, box, step.device)
         for v, w, box in zip((atlas, target), windows, boxes)

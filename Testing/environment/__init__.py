@@ -1,0 +1,1 @@
+"""Makes and checks the folder .venv for run.py. Standard library only: it runs before anything is installed."""

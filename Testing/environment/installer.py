@@ -1,0 +1,96 @@
+"""pip, run in the environment, and which build of PyTorch to take."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from .problem import Problem, disk_full, say
+
+IS_INTEL_MAC = sys.platform == "darwin" and platform.machine() == "x86_64"
+TORCH_VERSION = "2.2.2" if IS_INTEL_MAC else "2.13.0"  # 2.2.2 is the last one for Macs with Intel processors
+TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
+OPTIONS = ["--only-binary", ":all:", "--retries", "2", "--progress-bar", "off", "--no-input"]
+SHOWN = ("Downloading", "Using cached", "Installing")
+DISK_FULL = ("No space left on device", "[Errno 28]", "not enough space on the disk", "Disk quota exceeded")
+NO_NETWORK = (
+    "NewConnectionError", "NameResolutionError", "ConnectTimeout", "ReadTimeout", "ProxyError", "SSLError",
+    "ConnectionResetError", "RemoteDisconnected", "Network is unreachable", "Connection refused",
+)  # fmt: skip
+
+
+class PipFailed(Problem):
+    """``output``: what pip printed; ``log``: where it is kept."""
+
+    def __init__(self, output, log):
+        self.is_disk_full = any(text in output for text in DISK_FULL)
+        super().__init__(*self._explain(output, log))
+
+    def _explain(self, output, log):
+        if self.is_disk_full:
+            return disk_full().args
+        if any(text in output for text in NO_NETWORK):
+            return (
+                "The packages could not be downloaded: the network does not answer.",
+                "Connect to the internet (behind a proxy set HTTPS_PROXY), then start again.",
+            )
+        errors = [line[len("ERROR:") :].strip() for line in output.splitlines() if line.startswith("ERROR:")]
+        reason = errors[-1].rstrip(".") if errors else "pip ended unexpectedly"
+        return f"The packages could not be installed: {reason}.", f"See {log}; another --python PATH may help."
+
+
+def pip(python, log, arguments, module="pip", variables=None):
+    """Installs with the environment's pip; its steps are told, all of its output is in ``log``. Raises PipFailed."""
+    command = [python, "-u", "-m", module, "install", *OPTIONS, *arguments]
+    lines = []
+    with (
+        open(log, "a", encoding="utf-8") as kept,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables, encoding="utf-8", errors="replace"
+        ) as process,
+    ):
+        for line in process.stdout:
+            kept.write(line)
+            lines.append(line)
+            if line.lstrip().startswith(SHOWN) and ".metadata" not in line:
+                say("  " + line.strip()[:110])
+    if process.returncode:
+        raise PipFailed("".join(lines), log)
+
+
+def install_torch(python, log, variables):
+    """Installs PyTorch, on Linux without an NVIDIA driver its CPU build. Returns whether that went well.
+
+    What plain pip takes on Linux is the CUDA build, several gigabytes: never without a driver.
+    Raises `PipFailed` only where the disk is full.
+    """
+    if sys.platform != "linux" or has_nvidia_driver():
+        attempts = [lambda: pip(python, log, [f"torch=={TORCH_VERSION}"], variables=variables)]
+    else:
+        attempts = [
+            # Where pip's configuration offers CPU builds.
+            lambda: pip(python, log, [f"torch=={TORCH_VERSION}+cpu"], variables=variables),
+            lambda: _find_cpu_torch(python, log, variables),
+        ]
+    for attempt in attempts:
+        try:
+            attempt()
+            return True
+        except PipFailed as error:
+            if error.is_disk_full:
+                raise
+    return False
+
+
+def has_nvidia_driver():
+    return bool(shutil.which("nvidia-smi")) or os.path.exists("/proc/driver/nvidia/version")
+
+
+def _find_cpu_torch(python, log, variables):
+    """With light-the-torch, which is not kept."""
+    with tempfile.TemporaryDirectory(prefix="rrlmedsam-") as folder:
+        pip(python, log, ["--target", folder, *TORCH_FINDER], variables=variables)
+        options = ["--pytorch-computation-backend=cpu", f"torch=={TORCH_VERSION}"]
+        pip(python, log, options, "light_the_torch", {**variables, "PYTHONPATH": folder})
