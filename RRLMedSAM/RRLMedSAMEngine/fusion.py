@@ -19,7 +19,7 @@ NORMALISATION_SIGMA = 4.0  # voxels in which brightness and contrast are evened 
 FLAT = 0.02  # standard deviation (of intensities 0..1) that counts as no contrast
 LEAST_DISTANCE = 0.05  # mean squared difference of normalised patches that means nothing
 NEARNESS_SIGMA = 1.5  # voxels: how far away a patch may well lie
-ELEMENTS = 1 << 25  # votes held at once
+ELEMENTS = 1 << 24  # votes held at once
 WIDE_SEARCH_VOTES = 5e7  # a search two voxels wide is affordable up to so many votes
 
 

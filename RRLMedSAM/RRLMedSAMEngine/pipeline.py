@@ -81,7 +81,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     def attempt(step):
         found = _register(atlas, atlas_labels, target, settings.effort, step, clock)
-        return found, *_transfer(atlas_labels, target, found, clock)
+        return found, *_transfer(atlas_labels, target, found, settings.effort, clock)
 
     (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
     if found.correlation < POOR_CORRELATION:
@@ -147,10 +147,10 @@ def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     warped = sample(moving.image[None], at, padding="zeros")[0]
     padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
     padded = deformation.unfold(padded, clock.check)
-    inverse = deformation.invert(padded, clock.check)
-    clock.advance(8 * voxels)
     margin = (grid.shape[0] - shape[0]) // 2
     inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
+    inverse = deformation.invert(padded, inside, clock.check)
+    clock.advance(8 * voxels)
     folded = deformation.jacobian(padded)[inside] <= 0
     figures = {
         "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
@@ -170,13 +170,14 @@ def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     return _Registered(field, padded, margin, fixed.image, warped, alignment.correlation, figures)
 
 
-def _transfer(atlas_labels, target, found, clock):
+def _transfer(atlas_labels, target, found, effort, clock):
     """Labels (a Volume for each layer) and confidence on the target's own grid."""
     clock.enter("transfer")
     geometry, grid = target.geometry, found.deformation.grid
     transfer = Transfer(atlas_labels, found.deformation.affine, found.displacement, grid)
     maps, certainty = transfer.warped(geometry, clock.check)
-    transfer.refine(maps, certainty, geometry, found.target, found.warped, found.margin, clock.check)
+    if plan.EFFORTS[effort].patches:
+        transfer.refine(maps, certainty, geometry, found.target, found.warped, found.margin, clock.check)
     agreement = confidence.agreement(found.target, found.warped)
     for slab, part in deformation.slabs(geometry):
         clock.check()

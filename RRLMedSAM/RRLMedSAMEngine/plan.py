@@ -9,18 +9,21 @@ from .registration import Level
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """``voxels``: the finest work grid holds at most so many. ``steps``: on the finest level and the coarser ones."""
+    """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones.
+
+    ``patches``: whether patches vote on the labels near borders."""
 
     voxels: float
     finest_steps: int
     middle_steps: int
     coarse_steps: int
+    patches: bool
 
 
 EFFORTS = {
-    "fast": Effort(6e6, 5, 20, 40),
-    "balanced": Effort(8e6, 25, 30, 40),
-    "best": Effort(16e6, 60, 60, 80),
+    "fast": Effort(6e6, 5, 20, 40, False),
+    "balanced": Effort(8e6, 25, 30, 40, True),
+    "best": Effort(16e6, 60, 60, 80, True),
 }
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
 SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say

@@ -27,7 +27,7 @@ def padded(displacement):
 
 def test_the_inverse_undoes_and_the_border_is_still():
     forward, grid = padded(smooth_displacement())
-    inverse = deformation.invert(forward, lambda: None)
+    inverse = deformation.invert(forward, torch.ones(forward.shape[1:], dtype=torch.bool), lambda: None)
     everywhere = torch.ones(forward.shape[1:], dtype=torch.bool)
     for there, back in ((forward, inverse), (inverse, forward)):
         miss = deformation.consistency(there, back, everywhere, 1.0)
@@ -64,7 +64,7 @@ def to_sitk_field(field, geometry):
 def test_total_fields_map_points_as_itk_reads_them():
     """An oblique work grid, other oblique geometries to sample on, an affine with scale: one convention for all."""
     forward, grid = padded(smooth_displacement())
-    inverse = deformation.invert(forward, lambda: None)
+    inverse = deformation.invert(forward, torch.ones(forward.shape[1:], dtype=torch.bool), lambda: None)
     affine = np.array([[1.1, 0.1, 0, 5], [-0.1, 0.9, 0.05, -8], [0, 0, 1.05, 3], [0, 0, 0, 1.0]])
     found = Deformation(
         affine, deformation.to_lps_field(forward, grid), deformation.to_lps_field(inverse, grid), grid
