@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from .installer import TORCH_VERSION, install_torch, pip
+from .installer import TORCH_VERSION, InstallFailed, install_torch, pip
 from .lock import locked
 from .problem import NEEDED_BYTES, USAGE, Problem, disk_full, say
 
@@ -55,9 +55,11 @@ class Environment:
         return self.has("torch-*.dist-info/RECORD")  # written last
 
     def add_torch(self):
-        """Tries to install PyTorch; returns whether that went well."""
+        """Tries to install PyTorch; returns whether it is there then."""
         with self._locked():
-            return self.has_torch() or install_torch(self.python, self._log, self.variables())
+            if not self.has_torch():
+                install_torch(self.python, self._log, self.variables())
+        return self.has_torch()
 
     def variables(self, **values):
         """The process's environment variables, less what would send Python to other packages, and ``values``."""
@@ -128,8 +130,7 @@ class Environment:
             file.write("Made by run.py, which may delete this folder and make it anew.\n")
         made = subprocess.run([python, "-m", "venv", self.folder], capture_output=True, text=True)
         if made.returncode:
-            reason = (made.stdout + made.stderr).strip().splitlines()[-1:] or ["no reason given"]
-            raise Problem(f"python -m venv failed: {reason[0]}", "Choose another Python with --python PATH.")
+            raise InstallFailed(made.stdout + made.stderr, self._log)
         variables = self.variables()
         lists = [part for path in self._requirements for part in ("--requirement", path)]
         pip(self.python, self._log, lists, variables=variables)

@@ -21,8 +21,8 @@ NO_NETWORK = (
 )  # fmt: skip
 
 
-class PipFailed(Problem):
-    """``output``: what pip printed; ``log``: where it is kept."""
+class InstallFailed(Problem):
+    """``output``: what pip or venv printed; ``log``: where it is kept."""
 
     def __init__(self, output, log):
         self.is_disk_full = any(text in output for text in DISK_FULL)
@@ -30,19 +30,21 @@ class PipFailed(Problem):
 
     def _explain(self, output, log):
         if self.is_disk_full:
-            return disk_full().args
+            problem = disk_full()
+            return problem.text, problem.action
         if any(text in output for text in NO_NETWORK):
             return (
                 "The packages could not be downloaded: the network does not answer.",
                 "Connect to the internet (behind a proxy set HTTPS_PROXY), then start again.",
             )
-        errors = [line[len("ERROR:") :].strip() for line in output.splitlines() if line.startswith("ERROR:")]
-        reason = errors[-1].rstrip(".") if errors else "pip ended unexpectedly"
+        lines = output.strip().splitlines() or ["no reason given"]
+        errors = [line[len("ERROR:") :].strip() for line in lines if line.startswith("ERROR:")]
+        reason = (errors or lines)[-1].rstrip(".")
         return f"The packages could not be installed: {reason}.", f"See {log}; another --python PATH may help."
 
 
 def pip(python, log, arguments, module="pip", variables=None):
-    """Installs with the environment's pip; its steps are told, all of its output is in ``log``. Raises PipFailed."""
+    """Installs with the environment's pip; its steps are told, all of its output is in ``log``. Raises InstallFailed."""
     command = [python, "-u", "-m", module, "install", *OPTIONS, *arguments]
     lines = []
     with (
@@ -57,14 +59,14 @@ def pip(python, log, arguments, module="pip", variables=None):
             if line.lstrip().startswith(SHOWN) and ".metadata" not in line:
                 say("  " + line.strip()[:110])
     if process.returncode:
-        raise PipFailed("".join(lines), log)
+        raise InstallFailed("".join(lines), log)
 
 
 def install_torch(python, log, variables):
-    """Installs PyTorch, on Linux without an NVIDIA driver its CPU build. Returns whether that went well.
+    """Tries to install PyTorch, on Linux without an NVIDIA driver its CPU build.
 
     What plain pip takes on Linux is the CUDA build, several gigabytes: never without a driver.
-    Raises `PipFailed` only where the disk is full.
+    Raises `InstallFailed` only where the disk is full.
     """
     if sys.platform != "linux" or has_nvidia_driver():
         attempts = [lambda: pip(python, log, [f"torch=={TORCH_VERSION}"], variables=variables)]
@@ -77,11 +79,10 @@ def install_torch(python, log, variables):
     for attempt in attempts:
         try:
             attempt()
-            return True
-        except PipFailed as error:
+            return
+        except InstallFailed as error:
             if error.is_disk_full:
                 raise
-    return False
 
 
 def has_nvidia_driver():
@@ -89,7 +90,7 @@ def has_nvidia_driver():
 
 
 def _find_cpu_torch(python, log, variables):
-    """With light-the-torch, which is not kept."""
+    """With light-the-torch, which is not kept. It may fail without saying so."""
     with tempfile.TemporaryDirectory(prefix="rrlmedsam-") as folder:
         pip(python, log, ["--target", folder, *TORCH_FINDER], variables=variables)
         options = ["--pytorch-computation-backend=cpu", f"torch=={TORCH_VERSION}"]
