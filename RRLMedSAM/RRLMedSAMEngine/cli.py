@@ -209,6 +209,8 @@ def _tell(lines: ProgressLines, error: Exception) -> dict:
 
 def main(arguments=None) -> int:
     options = parse(arguments)
+    # Before torch is loaded: its idle threads shall sleep, not spin, on a machine that others use as well.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     output = streams.claim_stdout()
     job = Job(options)
     for number in (signal.SIGINT, signal.SIGTERM):

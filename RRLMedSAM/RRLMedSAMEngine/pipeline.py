@@ -140,6 +140,7 @@ def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     displacement = registration.register(
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
     )
+    allocator.give_back()  # each part needs arrays of other sizes: what is free in between only adds to the peak
     to_atlas = moving.grid.lps_to_voxel @ alignment.matrix @ fixed.grid.voxel_to_lps
     at = torch.tensordot(
         torch.tensor(to_atlas[:3, :3], dtype=torch.float32, device=displacement.device), displacement, 1
@@ -150,6 +151,7 @@ def _register(atlas, atlas_labels, target, effort, step, clock) -> _Registered:
     margin = (grid.shape[0] - shape[0]) // 2
     inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
     inverse = deformation.invert(padded, inside, clock.check)
+    allocator.give_back()
     clock.advance(8 * voxels)
     folded = deformation.jacobian(padded)[inside] <= 0
     figures = {

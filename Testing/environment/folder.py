@@ -11,7 +11,7 @@ import tempfile
 
 from .installer import TORCH_VERSION, InstallFailed, install_torch, pip
 from .lock import locked
-from .problem import NEEDED_BYTES, USAGE, Problem, disk_full, say
+from .problem import NEEDED_BYTES, NEEDED_TEMPORARY_BYTES, USAGE, Problem, disk_full, say
 
 IS_WINDOWS = os.name == "nt"
 MARKER = "rrlmedsam.txt"  # there from the start: the folder is ours and may be deleted
@@ -121,9 +121,9 @@ class Environment:
     def _make(self, python):
         _check_python(python)
         self._remove()
-        for folder in (os.path.dirname(self.folder), tempfile.gettempdir()):
-            if shutil.disk_usage(folder).free < NEEDED_BYTES:
-                raise disk_full()
+        places = {os.path.dirname(self.folder): NEEDED_BYTES, tempfile.gettempdir(): NEEDED_TEMPORARY_BYTES}
+        if any(shutil.disk_usage(place).free < needed for place, needed in places.items()):
+            raise disk_full()
         say(f"Setting up {self.folder} with {python}. This happens once and takes some minutes.")
         os.makedirs(self.folder, exist_ok=True)
         with open(self._inside(MARKER), "w", encoding="utf-8") as file:

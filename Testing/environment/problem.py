@@ -3,7 +3,8 @@
 import sys
 
 SETUP_FAILED, USAGE, NO_TORCH = 9, 2, 7  # exit codes of run.py; the last one is the command line's own
-NEEDED_BYTES = 3 << 30  # measured: 2.6 GB with PyTorch for the CPU
+NEEDED_BYTES = 3 << 30  # for .venv; measured: 2.6 GB with PyTorch for the CPU
+NEEDED_TEMPORARY_BYTES = 1 << 30  # for what pip downloads
 
 
 class Problem(Exception):
@@ -17,8 +18,8 @@ class Problem(Exception):
 def disk_full():
     return Problem(
         "There is too little space on the disk.",
-        f"Free {NEEDED_BYTES >> 30} GB (where .venv is and for temporary files), or set RRLMEDSAM_VENV and TMPDIR to "
-        "folders on another disk, then start again.",
+        f"Free {NEEDED_BYTES >> 30} GB where .venv is and {NEEDED_TEMPORARY_BYTES >> 30} GB for temporary files, or set "
+        "RRLMEDSAM_VENV and TMPDIR to folders on another disk, then start again.",
     )
 
 
