@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from RRLMedSAMLib.errors import RunError
 
 from . import output, sample
 
@@ -39,8 +40,12 @@ def main(arguments=None):
         return _fail(f"{options.output} was not made by the demo.", "Move it away, or choose another --output.")
     except sample.SampleMissing as error:
         return _fail(str(error), "Delete the folder .venv and start again.")
+    except RunError as error:
+        return _fail(error.text, error.action)
     except OSError as error:
         return _fail(f"The result could not be written ({error}).", "Check the disk's space, or choose --output.")
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", "Nothing was written.", 130)
     return 0
 
 
@@ -68,6 +73,7 @@ def job(options):
 def _segment(made, options, folder, seconds):
     """Runs the job and writes its files; returns the report."""
     from RRLMedSAMLib.logic import OneShotLogic
+    from RRLMedSAMLib.sceneoutput import readReport
 
     from . import scene
 
@@ -77,14 +83,10 @@ def _segment(made, options, folder, seconds):
     started = time.monotonic()
     logic = OneShotLogic()
     try:
-        show = Progress()
-        run = logic.segment(
-            atlas, segmentation, target, options.effort, options.device, onProgress=show, onFailed=_endWithError
-        )
-        logic.wait(run)
+        choices = (options.effort, options.device)
+        nodes = logic.segmentAndWait(atlas, segmentation, target, *choices, onProgress=Progress())
     finally:
         logic.cleanup()
-    nodes = run.nodes
     seconds["segment"] = time.monotonic() - started
 
     started = time.monotonic()
@@ -94,13 +96,12 @@ def _segment(made, options, folder, seconds):
     chosen = inside[np.random.default_rng(0).choice(len(inside), POINTS)]
     points = np.array([made.truth.TransformIndexToPhysicalPoint(voxel[::-1].tolist()) for voxel in chosen])
     facts = {
-        **run.report,
+        **readReport(nodes.segmentation),
         "demo": {
             "dice": scene.dicePerSegment(labels, truth, made.structures),
             "confidence": scene.confidences(nodes.segmentation),
             "distance_from_known_map_mm": scene.meanDistance(nodes.atlasToTarget, made.to_atlas, points),
             "known_map_moves_mm": float(np.linalg.norm(made.to_atlas(points) - points, axis=1).mean()),
-            "warnings": run.warnings,
             "seconds": seconds,
         },
     }
@@ -141,10 +142,6 @@ class Progress:
             _say(f"  {stageText(run.stage)} ({run.fraction:.0%}{left})")
 
 
-def _endWithError(run):
-    raise SystemExit(_fail(run.error.text, run.error.action))
-
-
 def _draw(folder):
     """Whether the picture of slices and surfaces could be drawn."""
     _say("Drawing slices and surfaces from the scene bundle ...")
@@ -166,7 +163,8 @@ def _tell(facts, options, picture):
     print("\nDice against the known truth (1 is perfect):")
     for line in _table(dice):
         print("  " + line)
-    print(f"\nMean Dice {np.nanmean(list(dice.values())):.3f}; folding in {facts['folding_percent']:.2f} % of the voxels.")
+    mean = np.nanmean(list(dice.values()))
+    print(f"\nMean Dice {mean:.3f}; folding in {facts['folding_percent']:.2f} % of the voxels.")
     print(
         f"The known map moves points by {demo['known_map_moves_mm']:.1f} mm on average; the found transform is "
         f"{demo['distance_from_known_map_mm']:.2f} mm away from it."
@@ -174,14 +172,14 @@ def _tell(facts, options, picture):
     stages = ", ".join(f"{name} {value:.1f}" for name, value in facts["seconds"].items())
     print("\nSeconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()) + ".")
     print(f"Of the segmentation: {stages}.")
-    for warning in demo["warnings"]:
+    for warning in facts["warnings"]:
         print(f"Warning: {warning}")
     unsure = sorted((name for name in confidence if confidence[name] is not None), key=confidence.get)[:LOOK_AT]
     print("\nWhere to look next, the structures of the lowest confidence:")
     for name in unsure:
         print(f"  {name} ({confidence[name]:.0f} %)")
     print(f"\nThe result is in {options.output}; views.png shows it." if picture else f"\nThe result: {options.output}")
-    print("In 3D Slicer open scene.mrb; without it: python3 run.py panel --scene " + _shown(options.output / "scene.mrb"))
+    print(f"In 3D Slicer open scene.mrb; without it: python3 run.py panel --scene {_shown(options.output / 'scene.mrb')}")
 
 
 def _table(dice):
@@ -205,9 +203,9 @@ def _say(text):
     print(text, flush=True)
 
 
-def _fail(text, action):
+def _fail(text, action, code=1):
     print(f"demo: {text} {action}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def addLabelMap(segmentationNode, volume, name):
 def dicePerSegment(labelMap, truth, structures):
     """{structure's name: Dice}. ``truth``: (k, j, i), the structures' values, on the label map's grid."""
     count = len(structures) + 1
-    joint = np.zeros((count, count), int)
-    np.add.at(joint, (truth.ravel(), slicer.util.arrayFromVolume(labelMap).ravel()), 1)
+    pairs = truth.astype(int) * count + slicer.util.arrayFromVolume(labelMap)
+    joint = np.bincount(pairs.ravel(), minlength=count**2).reshape(count, count)
     both = joint.diagonal()
     with np.errstate(invalid="ignore"):
         dice = 2 * both / (joint.sum(0) + joint.sum(1))

@@ -44,7 +44,10 @@ class InstallFailed(Problem):
 
 
 def pip(python, log, arguments, module="pip", variables=None):
-    """Installs with the environment's pip; its steps are told, all of its output is in ``log``. Raises InstallFailed."""
+    """Installs with the environment's pip; tells its steps, keeps all of its output in ``log``.
+
+    Raises InstallFailed.
+    """
     command = [python, "-u", "-m", module, "install", *OPTIONS, *arguments]
     lines = []
     with (

@@ -18,8 +18,8 @@ class Problem(Exception):
 def disk_full():
     return Problem(
         "There is too little space on the disk.",
-        f"Free {NEEDED_BYTES >> 30} GB where .venv is and {NEEDED_TEMPORARY_BYTES >> 30} GB for temporary files, or set "
-        "RRLMEDSAM_VENV and TMPDIR to folders on another disk, then start again.",
+        f"Free {NEEDED_BYTES >> 30} GB where .venv is and {NEEDED_TEMPORARY_BYTES >> 30} GB for temporary files, or "
+        "set RRLMEDSAM_VENV and TMPDIR to folders on another disk, then start again.",
     )
 
 

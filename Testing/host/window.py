@@ -43,15 +43,17 @@ class Window(QtWidgets.QMainWindow):
         self.resize(1240, 860)
 
     def updateViews(self):
-        """Draws the last volume with the last visible segmentation in the scene."""
+        """Draws the last visible segmentation on the volume it belongs to; without one, the last volume."""
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         images = [volume for volume in volumes if not volume.IsA("vtkMRMLLabelMapVolumeNode")]
         if not images:
             return
         segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
         visible = [node for node in segmentations if node.GetDisplayVisibility()]
+        segmentation = visible[-1] if visible else None
+        reference = segmentation and segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
         side = max(100, min(self._views.width, self._views.height) // 2 - 24)
-        picture = np.ascontiguousarray(fourUp(self._mrml, images[-1], visible[-1] if visible else None, (side, side)))
+        picture = np.ascontiguousarray(fourUp(self._mrml, reference or images[-1], segmentation, (side, side)))
         height, width, _ = picture.shape
         image = QtGui.QImage(picture.data, width, height, 3 * width, QtGui.QImage.Format_RGB888)
         self._views.setPixmap(QtGui.QPixmap.fromImage(image))

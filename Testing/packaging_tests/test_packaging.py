@@ -1,12 +1,19 @@
-"""What a visitor of the repository reads first. The extension's files and variables: test_setup_packaging."""
+"""What the extension index and a visitor of the repository see. The module's own file lists: test_panel_packaging;
+requirements, licence and size: test_setup_requirements.
+"""
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+VARIABLES = dict(re.findall(r'^set\((EXTENSION_\w+) "(.+)"\)', PROJECT, re.MULTILINE))
+RAW = "https://raw.githubusercontent.com/RRLMedSAM/SlicerRRLMedSAM/main/"
+ICON_SIZE = (128, 128)
 LARGEST_PICTURE = 300_000  # bytes
 SOURCES = ("RRLMedSAM/RRLMedSAMLib", "RRLMedSAM/RRLMedSAMEngine", "Testing/demo", "Testing/environment")
 
@@ -21,7 +28,74 @@ def source_text():
     return re.sub(r'"\s*\n\s*f?"', "", text)
 
 
-def test_it_shows_small_pictures():
+def png_size(path):
+    """(width, height)."""
+    head = path.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG\r\n\x1a\n"), f"{path.name} is no PNG"
+    return struct.unpack(">II", head[16:])
+
+
+def anchors(markdown):
+    """The fragments by which a page's headings are linked."""
+    headings = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_project_has_the_extensions_name_which_must_not_start_with_slicer():
+    assert re.search(r"^project\((\w+)\)", PROJECT, re.MULTILINE).group(1) == "RRLMedSAM"
+
+
+@pytest.mark.parametrize("name", ["HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"])
+def test_the_extension_index_finds_its_variables_on_one_line_in_quotes(name):
+    assert VARIABLES[f"EXTENSION_{name}"].strip()
+
+
+def test_the_build_goes_through_slicers_own_steps_in_their_order():
+    steps = [
+        "find_package(Slicer REQUIRED)",
+        "include(${Slicer_USE_FILE})",
+        "add_subdirectory(RRLMedSAM)",
+        "include(${Slicer_EXTENSION_GENERATE_CONFIG})",
+        "include(${Slicer_EXTENSION_CPACK})",
+    ]
+    positions = [PROJECT.index(step) for step in steps]
+    assert positions == sorted(positions)
+
+
+def test_the_pytorch_extension_comes_along():
+    assert VARIABLES["EXTENSION_DEPENDS"].split() == ["PyTorch"]
+
+
+def test_icon_and_screenshots_are_files_of_this_repository():
+    urls = [VARIABLES["EXTENSION_ICONURL"], *VARIABLES["EXTENSION_SCREENSHOTURLS"].split()]
+    assert len(urls) >= 2
+    for url in urls:
+        assert url.startswith(RAW)
+        png_size(ROOT / url.removeprefix(RAW))
+
+
+def test_the_icon_has_the_size_that_slicer_asks_for():
+    icon = ROOT / "RRLMedSAM.png"
+    assert png_size(icon) == ICON_SIZE
+    assert icon.read_bytes() == (ROOT / "RRLMedSAM" / "Resources" / "Icons" / "RRLMedSAM.png").read_bytes()
+
+
+# ------------------------------------------------------------ the README
+
+
+def test_the_readmes_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)\s]+)\)", README)
+    assert links
+    for link in links:
+        if "://" in link:
+            continue
+        path, _, fragment = link.partition("#")
+        page = ROOT / path if path else ROOT / "README.md"
+        assert page.exists(), link
+        assert not fragment or fragment in anchors(page.read_text(encoding="utf-8")), link
+
+
+def test_the_readme_shows_small_pictures():
     pictures = re.findall(r"!\[[^\]]+\]\(([^)\s]+\.png)\)", README)
     assert len(pictures) >= 2
     for picture in pictures:
@@ -29,7 +103,7 @@ def test_it_shows_small_pictures():
 
 
 @pytest.mark.parametrize("text", ["not a medical device", "2504.20501", "run.py demo", "run.py test", "Apache 2.0"])
-def test_it_says_what_the_extension_index_asks_for(text):
+def test_the_readme_says_what_the_extension_index_asks_for(text):
     assert text in README
 
 

@@ -202,7 +202,7 @@ def test_concurrent_starts_install_once(fresh):
     "output, text",
     [
         ("NewConnectionError: Failed to establish\nERROR: No matching distribution found for numpy", "the network"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "space on the disk"),
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "space on the disk"),
         ("ERROR: No matching distribution found for numpy==9", "No matching distribution found for numpy==9"),
     ],
 )
