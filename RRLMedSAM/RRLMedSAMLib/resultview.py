@@ -38,7 +38,8 @@ class ResultView:
         self.ui.structuresTable.setRowCount(len(rows))
         for row, structure in enumerate(rows):
             self._showStructure(row, structure)
-        self.ui.resultLabel.setText(resultText(segmentation, report))
+        self._showNodes([segmentation, *companions(segmentation)])
+        self.ui.resultLabel.setText(figuresText(report))
         self.ui.warningsLabel.setText("\n".join(_("Warning: {text}").format(text=text) for text in report["warnings"]))
         self.ui.warningsLabel.setVisible(bool(report["warnings"]))
 
@@ -57,6 +58,13 @@ class ResultView:
             if column == 0:
                 item.setIcon(qt.QIcon(pixmap))
             self.ui.structuresTable.setItem(row, column, item)
+
+    def _showNodes(self, nodes):
+        names = self.ui.nodesList
+        names.clear()
+        for row, node in enumerate(nodes):
+            names.addItem(node.GetName())
+            names.item(row).setToolTip(_("Added to the scene: {name}").format(name=node.GetName()))
 
     def onStructureClicked(self, row, _column=0):
         """Moves the slices to the structure's centre."""
@@ -92,16 +100,11 @@ def volumeText(structure):
     return "" if structure["volume_ml"] is None else f"{structure['volume_ml']:.2f} ml"
 
 
-def resultText(segmentation, report):
-    """Names of the nodes, time and figures, one a line."""
-    seconds = sum(report["seconds"].values())
-    consistency = report["inverse_consistency_mm"]
-    names = [segmentation.GetName(), *(node.GetName() for node in companions(segmentation))]
-    lines = [_("Added to the scene:"), *names, ""]
-    lines.append(_("{time} on {device}").format(time=timeText(seconds), device=report["device"]))
-    lines.append(
-        _("Folded voxels {folding:.2f} %, inverse consistent to {mean:.2f} mm").format(
-            folding=report["folding_percent"], mean=consistency["mean"]
-        )
-    )
+def figuresText(report):
+    """Time and quality, one a line; short lines, which need no wrapping in a narrow panel."""
+    lines = [
+        _("{time} on {device}").format(time=timeText(sum(report["seconds"].values())), device=report["device"]),
+        _("Folded voxels: {percent:.2f} %").format(percent=report["folding_percent"]),
+        _("Inverse consistency: {mean:.2f} mm").format(mean=report["inverse_consistency_mm"]["mean"]),
+    ]
     return "\n".join(lines)

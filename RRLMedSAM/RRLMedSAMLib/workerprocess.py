@@ -119,8 +119,9 @@ class WorkerProcess:
             # just ended must be an error, not the application's end.
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         pipe = subprocess.PIPE
+        # The application's working folder may be gone, as after a scene bundle was written, or hold other modules.
         self._process = subprocess.Popen(
-            self._command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, **group
+            self._command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, cwd=MODULE_FOLDER, **group
         )
         for stream in self._streams():
             os.set_blocking(stream.fileno(), False)

@@ -3,6 +3,8 @@
 That starts the host, so that test files can import `slicer`, `qt` and the module's library at their top.
 """
 
+import os
+
 import pytest
 
 from .errortrap import ErrorTrap
@@ -26,6 +28,14 @@ def errorTrap():
     with ErrorTrap() as trap:
         yield trap
     trap.check()
+
+
+@pytest.fixture(autouse=True)
+def workingFolder():
+    """The one before the test: MRML leaves the process in a temporary folder after it wrote or read a bundle."""
+    folder = os.getcwd()
+    yield folder
+    os.chdir(folder)
 
 
 @pytest.fixture

@@ -52,5 +52,10 @@ class Driver:
         table = self.ui.structuresTable
         return [tuple(table.item(row, column).text() for column in range(3)) for row in range(table.rowCount)]
 
+    @property
+    def nodeNames(self):
+        names = self.ui.nodesList
+        return [names.item(row).text() for row in range(names.count)]
+
     def isShown(self, name):
         return not getattr(self.ui, name).isHidden()

@@ -28,6 +28,7 @@ class Fresh:
         self.python.chmod(0o755)
 
     def _options(self, cwd):
+        cwd = cwd or self.behaviour
         variables = {**os.environ, "RRLMEDSAM_VENV": str(self.folder), "FAKE_PIP": str(self.behaviour)}
         return {"env": variables, "cwd": cwd, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
