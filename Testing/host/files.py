@@ -23,7 +23,11 @@ def loadSegmentation(path):
 def loadScene(path):
     """A .mrb file, in place of what the scene holds."""
     slicer.mrmlScene.Clear(False)
-    return _loaded(slicer.mrmlScene.ReadFromMRB(str(path)), path)
+    folder = os.getcwd()
+    try:
+        return _loaded(slicer.mrmlScene.ReadFromMRB(os.path.abspath(path)), path)
+    finally:
+        os.chdir(folder)  # a bundle that cannot be read leaves the process in a temporary folder
 
 
 def saveScene(path):

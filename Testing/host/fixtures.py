@@ -11,7 +11,7 @@ from .errortrap import ErrorTrap
 from .load import loadModule
 from .runtime import boot
 
-__all__ = ["errorTrap", "moduleLoader", "mrml", "scene"]
+__all__ = ["errorTrap", "moduleLoader", "mrml", "scene", "workingFolder"]
 
 _mrml = boot()
 
