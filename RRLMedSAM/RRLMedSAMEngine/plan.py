@@ -21,7 +21,7 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(6e6, 5, 20, 40, False),
+    "fast": Effort(2.5e6, 5, 20, 40, False),
     "balanced": Effort(8e6, 25, 30, 40, True),
     "best": Effort(16e6, 60, 60, 80, True),
 }

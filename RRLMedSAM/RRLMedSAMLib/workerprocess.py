@@ -108,7 +108,7 @@ class WorkerProcess:
 
     def _start(self):
         environment = dict(os.environ)
-        environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1", OMP_WAIT_POLICY="PASSIVE")
+        environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1", GOMP_SPINCOUNT="10000")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [MODULE_FOLDER, environment.get("PYTHONPATH")]))
         # A group of its own: Slicer's Python is a launcher, and ending only that would leave the work running.
         if os.name == "nt":

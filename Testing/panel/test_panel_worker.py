@@ -203,10 +203,10 @@ def test_polling_is_quick(worker):
 def test_the_child_gets_the_modules_folder_and_quiet_threads(tmp_path):
     code = (
         "import os, sys, RRLMedSAMEngine.protocol\n"
-        "print(os.environ['OMP_WAIT_POLICY'], sys.flags.utf8_mode, file=sys.stderr)\n"
+        "print(os.environ['GOMP_SPINCOUNT'], sys.flags.utf8_mode, file=sys.stderr)\n"
     )
     process = WorkerProcess([sys.executable, "-c", code])
     process.send(REQUEST)
     event = collect(process, broken)[-1]
     assert event.exitCode == 0
-    assert process.log[0] == "PASSIVE 1"
+    assert process.log[0] == "10000 1"
