@@ -4,6 +4,7 @@
   python3 run.py demo [--help]      segments sample data in a MRML scene, writes the folder demo-output
   python3 run.py test [OPTIONS]     runs the tests; the options are pytest's
   python3 run.py segment --help     segments files
+  python3 run.py adapt --help       adapts a model to an atlas with unlabelled scans
   python3 run.py panel [--help]     opens the module's panel in a window
 
   --python PATH    make .venv with this Python (3.10 or newer) instead of the one that runs this file
@@ -30,7 +31,8 @@ sys.path.insert(0, TESTING)
 from environment.folder import Environment  # noqa: E402
 from environment.problem import NO_TORCH, USAGE, Problem, disk_full, say  # noqa: E402
 
-MODULES = {"demo": "demo", "test": "pytest", "segment": "RRLMedSAMEngine.cli", "panel": "host"}
+MODULES = {"demo": "demo", "test": "pytest", "segment": "RRLMedSAMEngine.cli", "adapt": "RRLMedSAMEngine.adaptcli", "panel": "host"}
+ENGINE_ALONE = ("segment", "adapt")  # need nothing of Slicer's
 
 
 def parse(arguments):
@@ -54,7 +56,7 @@ def parse(arguments):
 
 def check_parts(environment, command):
     """What can be missing although the set-up went well."""
-    if command != "segment" and not environment.has("slicer_core"):
+    if command not in ENGINE_ALONE and not environment.has("slicer_core"):
         raise Problem(
             "Slicer's libraries (slicer-core) have no build for this computer.",
             "Use the command segment, or a computer with Windows, Linux (x86-64) or macOS (Apple silicon).",
@@ -74,7 +76,7 @@ def check_parts(environment, command):
 
 def run(environment, command, arguments):
     """Becomes the command where the system can do that, else waits for it and returns its exit code."""
-    folders = [ENGINE] if command == "segment" else [ENGINE, TESTING]
+    folders = [ENGINE] if command in ENGINE_ALONE else [ENGINE, TESTING]
     variables = environment.variables(PYTHONPATH=os.pathsep.join(folders))
     if command == "test":
         os.chdir(ROOT)

@@ -75,7 +75,9 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--output", required=True, metavar="DIR", help="where each target gets its folder")
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--model", default="instant", metavar="instant|PATH", help="default: instant, no weights")
+    parser.add_argument(
+        "--model", default="auto", metavar="auto|instant|NAME|PATH", help="default: auto, from the atlas; instant: no weights"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal results")
     parser.add_argument("--json", action="store_true", help="print a summary for programs on standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace results of an earlier run")
@@ -128,7 +130,7 @@ class Job:
         try:
             work = self._prepare()
         except Exception as error:
-            failure = _tell(ProgressLines("all targets"), error)
+            failure = tell(ProgressLines("all targets"), error)
             return [{**row, "error": failure} for row in rows]
         for row, path in zip(rows, self.options.target):
             lines = ProgressLines(row["target"])
@@ -138,7 +140,7 @@ class Job:
                 row["output"] = str(folder)
                 lines.say("done")
             except Exception as error:
-                row["error"] = _tell(lines, error)
+                row["error"] = tell(lines, error)
         return rows
 
     def _prepare(self):
@@ -152,8 +154,8 @@ class Job:
 
         options = self.options
         self.check()
-        atlas = _read(image.read_volume, options.atlas, "The atlas")
-        labels = _read(image.read_labels, options.atlas_labels, "The atlas labels")
+        atlas = read_named(image.read_volume, options.atlas, "The atlas")
+        labels = read_named(image.read_labels, options.atlas_labels, "The atlas labels")
         structures = segfile.read_structures(options.atlas_labels, [v for v in np.unique(labels.array) if v])
         settings = pipeline.Settings(options.effort, options.device, options.model, options.seed)
 
@@ -162,7 +164,7 @@ class Job:
             memory.reset_peak()
             with results.appearing(folder, options.overwrite) as temporary:
                 started = time.monotonic()
-                target = _read(image.read_volume, path, "The target")
+                target = read_named(image.read_volume, path, "The target")
                 reading = time.monotonic() - started
                 result = pipeline.segment(
                     atlas,
@@ -182,7 +184,7 @@ class Job:
         return work
 
 
-def _read(read, path: str, what: str):
+def read_named(read, path: str, what: str):
     """``read(path)``, with an error that says which file it is about."""
     try:
         return read(path)
@@ -199,7 +201,8 @@ def exit_code(rows: list[dict], stopped_by=None) -> int:
     return codes[0]
 
 
-def _tell(lines: ProgressLines, error: Exception) -> dict:
+def tell(lines, error: Exception) -> dict:
+    """Says an error with ``lines.say`` and returns it for programs."""
     failure = as_engine_error(error)
     lines.say(f"{failure.text} {failure.action}".strip())
     if failure.code == "internal":
@@ -207,11 +210,17 @@ def _tell(lines: ProgressLines, error: Exception) -> dict:
     return {"code": failure.code, "text": failure.text, "action": failure.action}
 
 
+def prepare_process() -> None:
+    """Before torch is loaded: its idle threads shall sleep soon on a machine that others use as well.
+
+    Not at once: an alignment takes 5.8 s then instead of 3.0.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 def main(arguments=None) -> int:
     options = parse(arguments)
-    # Before torch is loaded: its idle threads shall sleep soon on a machine that others use as well. Not at once: an
-    # alignment takes 5.8 s then instead of 3.0.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    prepare_process()
     output = streams.claim_stdout()
     job = Job(options)
     for number in (signal.SIGINT, signal.SIGTERM):

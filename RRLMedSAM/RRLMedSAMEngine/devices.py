@@ -59,12 +59,6 @@ def describe(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def check_model(model: str) -> None:
-    """Raises EngineError where the engine has no such model."""
-    if model != "instant":
-        raise EngineError("bad_model", "This version has no trained models.", "Choose the model instant.")
-
-
 def _free(device: torch.device) -> None:
     gc.collect()
     allocator.give_back()

@@ -33,11 +33,6 @@ class PatchVote:
         self._target, self._warped = _evened(target), _evened(warped)
         self.offsets = list(itertools.product(range(-radius, radius + 1), repeat=3))  # (i, j, k)
 
-    @property
-    def chunk(self) -> int:
-        """Voxels to ask for at once."""
-        return ELEMENTS // len(self.offsets)
-
     def weights(self, voxels: torch.Tensor, check) -> torch.Tensor:
         """The weight of each offset at ``voxels`` (3, n), coordinates on the images' grid: (offsets, n)."""
         distances = torch.empty(len(self.offsets), voxels.shape[1], device=voxels.device)

@@ -6,7 +6,7 @@ import platform
 from . import __version__, memory
 
 MISSING = "missing"
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
+PACKAGES = ("torch", "numpy", "safetensors", "scipy", "SimpleITK")
 
 
 def facts() -> dict[str, str]:
@@ -19,7 +19,6 @@ def facts() -> dict[str, str]:
         "memory_gb": f"{memory.free_gb():.1f}",
         **found,
         **(_device() if found["torch"] != MISSING else {}),
-        "models": "instant",
     }
 
 

@@ -57,7 +57,7 @@ class Segment:
     target: Array
     effort: str = "balanced"
     device: str = "auto"
-    model: str = "instant"
+    model: str = "auto"
     seed: int = 0
 
 

@@ -24,13 +24,14 @@ def sample(volume: torch.Tensor, voxels: torch.Tensor, padding: str = "border") 
     ``padding``: ``border`` continues the outermost voxel, ``zeros`` fades to zero outside the grid.
     """
     size = volume.shape[:0:-1]
-    points = torch.empty(*voxels.shape[1:], 3, dtype=volume.dtype, device=volume.device)
-    for c in range(3):
-        # grid_sample's coordinates: -1 and 1 are the centres of the first and last voxel
-        if size[c] > 1:
-            torch.mul(voxels[c], 2 / (size[c] - 1), out=points[..., c]).sub_(1)
-        else:
-            torch.mul(voxels[c], 2, out=points[..., c])
+    # grid_sample's coordinates: -1 and 1 are the centres of the first and last voxel
+    scales = [(2 / (n - 1), -1) if n > 1 else (2, 0) for n in size]
+    if voxels.requires_grad:
+        points = torch.stack([v * scale + shift for v, (scale, shift) in zip(voxels, scales)], dim=-1)
+    else:
+        points = torch.empty(*voxels.shape[1:], 3, dtype=volume.dtype, device=volume.device)
+        for c, (scale, shift) in enumerate(scales):
+            torch.mul(voxels[c], scale, out=points[..., c]).add_(shift)
     return _grid_sample(volume, points.reshape(-1, 3), padding).reshape(volume.shape[0], *voxels.shape[1:])
 
 
@@ -50,3 +51,12 @@ def _grid_sample(volume: torch.Tensor, points: torch.Tensor, padding: str) -> to
             volume.shape[0], -1
         )
     return result
+
+
+def nearest(labels: np.ndarray, geometry, grid) -> np.ndarray:
+    """Labels (k, j, i) of one `Geometry` at the voxels of another, ``grid``; 0 outside."""
+    at = lattice(grid.shape, geometry.lps_to_voxel @ grid.voxel_to_lps).round_().long().numpy()
+    limits = geometry.size_ijk.reshape(3, 1, 1, 1)
+    inside = ((at >= 0) & (at < limits)).all(axis=0)
+    i, j, k = np.clip(at, 0, limits - 1)
+    return labels[k, j, i] * inside

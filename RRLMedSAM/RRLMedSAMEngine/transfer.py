@@ -10,6 +10,9 @@ from .image import Volume
 from .labels import vote
 from .sampling import lattice, sample
 
+MODEL_SHARE = 0.65  # of a trained model in a vote with registration and patches
+MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
+
 
 class Transfer:
     """Carries label maps from the atlas to a target.
@@ -50,35 +53,62 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, target: torch.Tensor, warped: torch.Tensor, shift, check):
+    def refine(self, maps, certainty, geometry: Geometry, found, check) -> None:
         """Lets patches vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
 
-        ``target``, ``warped``: images on the unpadded work grid, whose first voxel is ``shift`` of the padded one's.
+        ``found``: the `Registered` pair.
         """
-        reach = np.maximum(np.round(self._grid.spacing / geometry.spacing), 1)
-        near = np.zeros(geometry.shape, bool)
-        for labels in maps:
-            near |= fusion.near_borders(labels, reach)
-        index = np.flatnonzero(near)
-        patches = fusion.PatchVote(target, warped, fusion.search_radius(len(index)))
-        matrix = torch.tensor(self._grid.lps_to_voxel @ geometry.voxel_to_lps, device=target.device)
-        for first in range(0, len(index), patches.chunk):
-            part = index[first : first + patches.chunk]
-            at = np.stack(np.unravel_index(part, geometry.shape)[::-1])  # (i, j, k)
-            at = torch.from_numpy(at).to(matrix)
-            voxels = ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
-            weights = patches.weights(voxels - shift, check)
-            share = torch.full((len(part),), 1.0, device=target.device)
+        index = self._near_borders(maps, geometry, 1)
+        patches = fusion.PatchVote(found.target.image, found.warped, fusion.search_radius(len(index)))
+        for part, voxels in self._chunks(index, geometry, fusion.ELEMENTS // len(patches.offsets)):
+            weights = patches.weights(voxels - found.margin, check)
+            share = torch.ones(len(part), device=voxels.device)
             for layer, labels in enumerate(maps):
-                candidates = torch.empty(weights.shape, dtype=torch.int32, device=target.device)
+                candidates = torch.empty(weights.shape, dtype=torch.int32, device=voxels.device)
                 for row, offset in enumerate(patches.offsets):
                     check()
-                    there = voxels + torch.tensor(offset, dtype=torch.float32, device=target.device)[:, None]
+                    there = voxels + torch.tensor(offset, dtype=torch.float32, device=voxels.device)[:, None]
                     candidates[row] = self.vote(there, layer)[0]
                 winner, part_share = fusion.plurality(candidates, weights)
                 labels.reshape(-1)[part] = winner.cpu().numpy()
                 share = torch.minimum(share, part_share)
             certainty.reshape(-1)[part] = _percent(share).cpu().numpy()
+
+    def consult(self, maps, certainty, geometry: Geometry, masks, check) -> None:
+        """Lets a trained model vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
+
+        ``masks``: its `Votes` for each layer, asked for at voxels of the deformation's grid.
+        """
+        index = self._near_borders(maps, geometry, MODEL_REACH)
+        for part, voxels in self._chunks(index, geometry, fusion.ELEMENTS // masks[0].count):
+            check()
+            share = torch.ones(len(part), device=voxels.device)
+            for labels, mask in zip(maps, masks):
+                held = torch.from_numpy(labels.reshape(-1)[part]).to(voxels.device)
+                trust = torch.full_like(share, 1 - MODEL_SHARE)
+                others, weights = mask.at(voxels)
+                winner, part_share = fusion.plurality(
+                    torch.cat([held[None], others]), torch.cat([trust[None], MODEL_SHARE * weights])
+                )
+                labels.reshape(-1)[part] = winner.cpu().numpy()
+                share = torch.minimum(share, part_share)
+            certainty.reshape(-1)[part] = np.minimum(certainty.reshape(-1)[part], _percent(share).cpu().numpy())
+
+    def _near_borders(self, maps, geometry, times):
+        """Flat indices of the voxels within so many voxels of the work grid of a border in any layer."""
+        reach = times * np.maximum(np.round(self._grid.spacing / geometry.spacing), 1)
+        near = np.zeros(geometry.shape, bool)
+        for labels in maps:
+            near |= fusion.near_borders(labels, reach)
+        return np.flatnonzero(near)
+
+    def _chunks(self, index, geometry, count):
+        """The indices by parts, and where these voxels of ``geometry`` lie on the grid, (3, n)."""
+        matrix = torch.tensor(self._grid.lps_to_voxel @ geometry.voxel_to_lps, device=self._displacement.device)
+        for first in range(0, len(index), count):
+            part = index[first : first + count]
+            at = torch.from_numpy(np.stack(np.unravel_index(part, geometry.shape)[::-1])).to(matrix)  # (i, j, k)
+            yield part, ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
 
     def voxels(self, geometry: Geometry) -> torch.Tensor:
         """Where the geometry's voxels lie on the grid: (3, n)."""

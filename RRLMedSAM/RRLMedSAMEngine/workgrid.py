@@ -10,7 +10,7 @@ from . import filters
 from .geometry import Geometry
 from .image import Volume
 from .intensity import Window
-from .sampling import lattice, sample
+from .sampling import lattice, nearest, sample
 
 MARGIN_MM = 6.0  # air kept around the anatomy, never past a face that cuts it
 COARSE_MM = 4.0  # resolution at which the anatomy's box is looked for
@@ -134,12 +134,7 @@ def near_structures(labels: list[Volume], grid: Geometry, device) -> torch.Tenso
     """1 in and within about `NEAR_MM` of the labelled structures, else 0: (k, j, i) float32 on ``grid``."""
     near = torch.zeros(grid.shape, device=device)
     for layer in labels:
-        # Nearest voxels of the label map, read where they lie.
-        at = lattice(grid.shape, layer.geometry.lps_to_voxel @ grid.voxel_to_lps).round_().long().numpy()
-        limits = layer.geometry.size_ijk.reshape(3, 1, 1, 1)
-        inside = ((at >= 0) & (at < limits)).all(axis=0)
-        i, j, k = np.clip(at, 0, limits - 1)
-        near += torch.from_numpy((layer.array[k, j, i] != 0) & inside).to(device)
+        near += torch.from_numpy(nearest(layer.array, layer.geometry, grid) != 0).to(device)
     sigma = NEAR_MM / 2 / grid.spacing[0]
     return (filters.gaussian(near.clamp_max(1), float(sigma)) > 0.02).to(torch.float32)
 

@@ -1,0 +1,128 @@
+"""Adapts a model to one atlas with unlabelled scans of the same kind, and writes it as one file.
+
+The model package is then given to `segment` with --model. What is done is kept beside the output in a folder named
+.unfinished until the package is written: stop at any moment (Ctrl+C), go on with --resume.
+
+Exit codes: as those of segment.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import streams
+from .cli import EXIT_CODES, prepare_process, read_named, tell
+from .errors import bad_input
+from .protocol import DEVICES
+
+LINE_SECONDS = 10.0  # between two lines of one stage
+SWITCHES = ("mutual-ema", "prompt", "distillation", "own-masks")
+
+
+def parse(arguments=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="adapt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--atlas", required=True, metavar="FILE", help="volume, any format that SimpleITK reads")
+    parser.add_argument("--atlas-labels", required=True, metavar="FILE", help="its label map or .seg.nrrd")
+    parser.add_argument(
+        "--unlabeled", required=True, metavar="DIR", help="folder of volumes, and of DICOM folders; one scan is enough"
+    )
+    parser.add_argument("--output", required=True, metavar="NAME.rrl", help="the model package to be written")
+    parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="for everything; default 30")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--model", default=None, metavar="NAME|PATH", help="model to begin with; default: none")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--resume", action="store_true", help="go on with what was stopped")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=SWITCHES, help="leave a part out, to see what it is worth"
+    )
+    options = parser.parse_args(arguments)
+    if options.minutes <= 0:
+        parser.error("--minutes must be more than 0")
+    if not options.output.endswith(".rrl"):
+        parser.error("--output must end in .rrl")
+    return options
+
+
+def find_scans(folder: str) -> list[Path]:
+    """The folder's entries that may be scans, by name. Raises EngineError."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise bad_input("The folder of unlabelled scans does not exist.", "Check its name.")
+    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+
+
+class Lines:
+    """Progress on standard error."""
+
+    def __init__(self):
+        self._stage, self._told = None, 0.0
+
+    def __call__(self, progress) -> None:
+        now = time.monotonic()
+        if progress.stage == self._stage and now - self._told < LINE_SECONDS:
+            return
+        self._stage, self._told = progress.stage, now
+        self.say(f"{progress.stage}, {100 * progress.fraction:.0f} %, {progress.text}")
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
+    """Raises EngineError."""
+    from .worker import load
+
+    load()  # tells in a sentence what is missing
+    from .image import read_labels, read_volume
+    from .networks.sizes import Sizes
+    from .training import adapt
+
+    switched = {
+        "mutual": "mutual-ema" not in options.without,
+        "own": 0.0 if "own-masks" in options.without else adapt.TrainerSettings.own,
+    }
+    settings = adapt.Settings(
+        minutes=options.minutes,
+        device=options.device,
+        seed=options.seed,
+        base=options.model,
+        sizes=Sizes(prompted="prompt" not in options.without),
+        trainer=adapt.TrainerSettings(**switched),
+    )
+    card = adapt.adapt(
+        read_named(read_volume, options.atlas, "The atlas"),
+        read_named(read_labels, options.atlas_labels, "The atlas labels"),
+        find_scans(options.unlabeled),
+        os.path.abspath(options.output),
+        settings,
+        resume=options.resume,
+        report=lines,
+        warn=lambda text: lines.say(f"warning: {text}"),
+        cancelled=cancelled,
+    )
+    lines.say(f"done: {card.summary} Use it with: segment --model {options.output}")
+
+
+def main(arguments=None) -> int:
+    options = parse(arguments)
+    prepare_process()
+    streams.claim_stdout()
+    stopped_by = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda n, _: (stopped_by.append(n), signal.signal(n, signal.SIG_DFL)))
+    lines = Lines()
+    try:
+        run(options, lines, lambda: bool(stopped_by))
+    except Exception as error:
+        failure = tell(lines, error)
+        return 128 + stopped_by[0] if stopped_by else EXIT_CODES[failure["code"]]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The atlas's frame: one grid, in the atlas's space, on which the networks see every image.
+
+A target is brought into it by the affine alignment, so that position, orientation and size are much the same for all
+of them. Its axes are those of the world (LPS), whichever way the atlas was stored.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import torch
+
+from .geometry import Geometry
+from .image import Volume
+from .sampling import lattice, nearest, sample
+from .workgrid import WorkImage
+
+MARGIN_MM, MARGIN = 6.0, 6  # mm and voxels around the structures, at least: what an affine transform leaves over
+MULTIPLE = 4  # voxels
+MOST_VOXELS = 8e6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
+    """``grid``: isotropic, axes along LPS, its size a multiple of `MULTIPLE` along each axis."""
+
+    grid: Geometry
+
+    @property
+    def spacing(self) -> float:
+        return float(self.grid.spacing[0])
+
+    def image(self, target: WorkImage, affine: np.ndarray) -> torch.Tensor:
+        """The target's image in the frame: (k, j, i). ``affine``: (4, 4), LPS mm, target point -> atlas point."""
+        to_target = target.grid.lps_to_voxel @ np.linalg.inv(affine) @ self.grid.voxel_to_lps
+        return sample(target.image[None], lattice(self.grid.shape, to_target, target.image.device))[0]
+
+    def displacement(self, displacement: torch.Tensor, grid: Geometry, affine: np.ndarray) -> torch.Tensor:
+        """A registration's displacement in the frame: y + d(y) is the atlas point of the aligned target's point y.
+
+        ``displacement``: (3, k, j, i) in voxels of ``grid``, in the target's space; x + u(x), then ``affine``, is the
+        atlas point. Returns (3, k, j, i) in the frame's voxels.
+        """
+        to_grid = grid.lps_to_voxel @ np.linalg.inv(affine) @ self.grid.voxel_to_lps
+        moved = sample(displacement, lattice(self.grid.shape, to_grid, displacement.device), padding="zeros")
+        linear = np.linalg.inv(to_grid)[:3, :3]
+        return torch.tensordot(torch.tensor(linear, dtype=torch.float32, device=moved.device), moved, 1)
+
+    def seen_from(self, affine: np.ndarray) -> Geometry:
+        """The frame's voxels in the space of a target with this alignment."""
+        return Geometry(np.linalg.inv(affine) @ self.grid.voxel_to_lps, self.grid.shape)
+
+
+def make_frame(labels: list[Volume], spacing: float) -> Frame:
+    """The frame around an atlas's structures: ``labels`` are its label maps.
+
+    ``spacing`` in mm; wider where the frame would have more than `MOST_VOXELS`.
+    """
+    corners = np.concatenate([layer.geometry.to_lps(_corners(layer.array)) for layer in labels if layer.array.any()])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = max(MARGIN_MM, MARGIN * spacing)
+    spacing = max(spacing, float(np.prod(high - low + 2 * margin) / MOST_VOXELS) ** (1 / 3))
+    count = np.ceil(((high - low + 2 * margin) / spacing + 1) / MULTIPLE).astype(int) * MULTIPLE
+    matrix = np.diag([spacing, spacing, spacing, 1.0])
+    origin = (low + high) / 2 - (count - 1) / 2 * spacing
+    # On one of the atlas's voxels, so that an atlas of this spacing along these axes is not interpolated.
+    grid = labels[0].geometry
+    matrix[:3, 3] = grid.to_lps(np.round(grid.to_voxel(origin)))
+    return Frame(Geometry(matrix, tuple(count[::-1])))
+
+
+def _corners(labels: np.ndarray) -> np.ndarray:
+    """The corners (8, 3), voxels (i, j, k), of the box around what is labelled."""
+    sides = []
+    for axis in (2, 1, 0):
+        there = np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
+        sides.append((there[0], there[-1]))
+    return np.array(list(itertools.product(*sides)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FramedAtlas:
+    """The atlas in its frame. ``image``: (k, j, i) float32, about 0..1. ``labels``: (k, j, i) int64: 0 the background,
+    n the n-th of ``values``, the atlas's label values in ascending order."""
+
+    image: torch.Tensor
+    labels: torch.Tensor
+    values: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Of the structures, the background among them."""
+        return len(self.values) + 1
+
+
+def frame_atlas(frame: Frame, image: WorkImage, labels: Volume) -> FramedAtlas:
+    """``image``: the atlas's. ``labels``: a label map on any grid in the atlas's space."""
+    values = np.unique(labels.array)
+    values = values[values != 0]
+    found = numbered(nearest(labels.array, labels.geometry, frame.grid), values).to(image.image.device)
+    return FramedAtlas(frame.image(image, np.eye(4)), found, values)
+
+
+def numbered(labels: np.ndarray, values: np.ndarray) -> torch.Tensor:
+    """Label values (k, j, i) as 0 for the background and 1, 2, .. for ``values``, ascending: int64."""
+    place = np.searchsorted(values, labels)
+    place[place == len(values)] = 0
+    return torch.from_numpy(np.where(values[place] == labels, place + 1, 0))

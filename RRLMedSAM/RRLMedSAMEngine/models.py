@@ -1,0 +1,69 @@
+"""The models there are: shipped ones by name, a user's own by path."""
+
+import dataclasses
+from pathlib import Path
+
+from . import package
+from .card import Card, bad_model, read_card
+from .networks.model import Model
+from .networks.sizes import Sizes
+
+AUTOMATIC, INSTANT = "auto", "instant"  # instant: registration alone, without weights
+FOLDER = Path(__file__).parents[1] / "Resources" / "Models"
+ENDING = ".rrl"
+LARGEST_SIZE = 1024  # channels or widths: a card cannot ask for any amount of memory
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped packages by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*" + ENDING))}
+
+
+def load(name: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
+    """A model in evaluation mode and its card; None for ``instant``, and for ``auto`` where no shipped one fits.
+
+    ``name``: ``auto``, ``instant``, a shipped name or a path. ``auto`` takes the shipped model that was adapted to
+    this atlas (Volume, list of Volume), if there is one. Raises EngineError bad_model.
+    """
+    if name == INSTANT:
+        return None
+    if name == AUTOMATIC:
+        return _fitting(package.fingerprint(atlas, atlas_labels))
+    path = shipped().get(name, Path(name))
+    if not path.is_file():
+        raise bad_model("There is no such model.", "Choose auto, instant, a shipped model's name or a package (.rrl).")
+    model, card = read(path)
+    if card.atlas_fingerprint and card.atlas_fingerprint != package.fingerprint(atlas, atlas_labels):
+        warn("The model was adapted to another atlas; it is used as a general one. Compare with the model instant.")
+    return model, card
+
+
+def read(path: Path) -> tuple[Model, Card]:
+    """Raises EngineError bad_model."""
+    card, weights = package.read(path)
+    model = Model(_checked_sizes(card.sizes))
+    package.load_into(model, weights)
+    return model.eval(), card
+
+
+def _checked_sizes(values: dict) -> Sizes:
+    """Those of a card, which may say anything."""
+    fields = {field.name for field in dataclasses.fields(Sizes)}
+    numbers = [v for name, v in values.items() if name not in ("channels", "prompted")]
+    channels = values.get("channels")
+    if (
+        set(values) != fields
+        or not isinstance(channels, list)
+        or len(channels) != len(Sizes.channels)
+        or not all(type(n) is int and 1 <= n <= LARGEST_SIZE for n in [*numbers, *channels])
+        or values["token"] % values["heads"]
+    ):
+        raise bad_model("The model has other sizes than this version knows.", "Update the extension.")
+    return Sizes(**{**values, "channels": tuple(channels)})
+
+
+def _fitting(fingerprint: str) -> tuple[Model, Card] | None:
+    for path in shipped().values():
+        if read_card(path).atlas_fingerprint == fingerprint:
+            return read(path)
+    return None

@@ -1,0 +1,67 @@
+"""The whole model: both encoders and what is built on them."""
+
+import dataclasses
+
+import torch
+from torch import nn
+
+from .autoprompt import AutoPromptDecoder
+from .candidates import Candidates
+from .coarse import CoarseDecoder
+from .encoder import Encoder
+from .sizes import Sizes
+from .tokens import Tokens, masked_means
+from .velocity import RegistrationHead
+
+
+@dataclasses.dataclass
+class Masks:
+    """What a model says of one image: the general model's mask, and the one refined from it."""
+
+    coarse: Candidates
+    refined: Candidates
+
+
+class Model(nn.Module):
+    """Images are (1, 1, k, j, i), `standardised`, an even number of voxels along each axis."""
+
+    def __init__(self, sizes: Sizes = Sizes()):
+        super().__init__()
+        self.sizes = sizes
+        self.general, self.medical = Encoder(sizes), Encoder(sizes)
+        self.general_tokens, self.medical_tokens = Tokens(sizes), Tokens(sizes)
+        self.coarse = CoarseDecoder(sizes)
+        self.refined = AutoPromptDecoder(sizes)
+        self.registration = RegistrationHead(sizes)
+
+    def describe(self, image: torch.Tensor, labels: torch.Tensor, count: int) -> torch.Tensor:
+        """What both encoders see of an atlas's structures: (2, count, features), without gradients.
+
+        ``image``: (1, 1, k, j, i). ``labels``: (k, j, i) int64, 0 .. count - 1.
+        """
+        with torch.no_grad():
+            return torch.stack([masked_means(e(image), labels, count) for e in (self.general, self.medical)])
+
+    def velocity(self, target: torch.Tensor, atlas: torch.Tensor) -> torch.Tensor:
+        """The velocity field (3, k/2, j/2, i/2) that deforms the atlas to the target: images (k, j, i), any scale."""
+        pair = torch.stack([standardised(target), standardised(atlas)])[:, None]
+        features = self.medical(pair)
+        return self.registration([f[:1] for f in features], [f[1:] for f in features])
+
+    def forward(self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates) -> Masks:
+        """``image``: (1, 1, k, j, i), `standardised`. ``atlas``: as `describe` gives it. ``prior``: the structures
+        that the registration suggests in each voxel."""
+        count = atlas.shape[1]
+        general, medical = self.general(image), self.medical(image)
+        seen = masked_means(general, prior.winner(), count)
+        coarse = self.coarse(general, self.general_tokens(atlas[0], seen), prior)
+        # The decoder learns from the coarse mask, not through it: each of the two has its own loss.
+        prompt = coarse.with_logits(coarse.logits.detach())
+        seen = masked_means(medical, prompt.winner(), count)
+        refined = self.refined(medical, self.medical_tokens(atlas[1], seen), image, prompt)
+        return Masks(coarse, refined)
+
+
+def standardised(image: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and standard deviation 1, whatever the modality."""
+    return (image - image.mean()) / (image.std() + 1e-5)

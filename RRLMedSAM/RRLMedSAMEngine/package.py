@@ -1,0 +1,70 @@
+"""Model packages ``NAME.rrl``: one zip of weights (safetensors, half precision) and a card (JSON). No pickle."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from . import card as cards
+from .card import CARD, WEIGHTS, Card, bad_model
+from .image import Volume, writing_error
+
+
+def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
+    """SHA-256 of an atlas's voxels and place and of its labels', whatever types they are stored in."""
+    digest = hashlib.sha256()
+    for volume, kind in ((atlas, np.float32), *((layer, np.int32) for layer in labels)):
+        digest.update(np.ascontiguousarray(volume.geometry.voxel_to_lps.round(6) + 0.0).tobytes())
+        digest.update(np.ascontiguousarray(volume.array, kind))
+    return digest.hexdigest()
+
+
+def write(path, weights: dict[str, torch.Tensor], card: Card) -> None:
+    """Writes a package under a temporary name first. Raises EngineError disk_full or bad_input."""
+    path = Path(path)
+    content = save({name: t.detach().cpu().half().contiguous() for name, t in weights.items()})
+    card = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as package:
+            package.writestr(CARD, json.dumps(dataclasses.asdict(card), indent=1))
+            package.writestr(WEIGHTS, content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise writing_error(error) from error
+
+
+def read(path) -> tuple[Card, dict[str, torch.Tensor]]:
+    """Card and float32 weights of a package. Raises EngineError (bad_model)."""
+    card = cards.read_card(path)
+    with cards.opened(path) as package:
+        content = package.read(WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != card.weights_sha256:
+        raise bad_model("The model's weights differ from what its card says: the file is damaged or was changed.")
+    try:
+        weights = {name: tensor.float() for name, tensor in load(content).items()}
+    except (SafetensorError, ValueError) as error:
+        raise bad_model("The model's weights cannot be read.") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise bad_model("The model's weights are not all numbers.")
+    return card, weights
+
+
+def load_into(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Raises EngineError (bad_model) where names or shapes are not the model's."""
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != expected:
+        raise bad_model("The model has other layers than this version knows.", "Update the extension.")
+    model.load_state_dict(weights)

@@ -1,0 +1,97 @@
+"""Registration of one atlas and one target, from volumes to the deformation between them."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from . import affine, allocator, deformation, intensity, plan, registration, workgrid
+from .deformation import Deformation
+from .memory import free_gb
+from .sampling import lattice, sample
+
+BYTES_PER_VOXEL = 450  # of the work grid, measured at the peak of a run
+ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
+
+
+@dataclasses.dataclass
+class Registered:
+    """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image, whose
+    first voxel is number ``margin`` of the padded grid along each axis. ``warped``: the atlas's image on it, (k, j, i).
+    """
+
+    deformation: Deformation
+    displacement: torch.Tensor
+    margin: int
+    target: workgrid.WorkImage
+    warped: torch.Tensor
+    correlation: float
+    figures: dict
+
+
+def register(atlas, atlas_labels, target, effort, step, clock, model=None, extra_cost=0.0) -> Registered:
+    """Alignment and deformation on one rung of the memory ladder (``step``).
+
+    ``model``: a `Learned` whose registration network starts the deformation, or None. ``clock``: a `Progress`, which is
+    told the cost of the whole run; ``extra_cost`` is what follows, for each voxel of the work grid.
+    """
+    windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
+    boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
+    extent = (boxes[1][1] - boxes[1][0] + 1) * target.geometry.spacing
+    spacing = plan.work_spacing(
+        float(np.prod(extent)), [v.geometry.spacing.min() for v in (atlas, target)], effort, step.coarser
+    )
+    needed_gb = BYTES_PER_VOXEL * float(np.prod(extent)) / spacing**3 / 1e9
+    if step.device.type == "cpu" and needed_gb > free_gb():
+        raise MemoryError("the system would end this process rather than refuse it memory")
+    moving, fixed = (
+        workgrid.to_work_grid(v, w, spacing, box, step.device)
+        for v, w, box in zip((atlas, target), windows, boxes)
+    )
+    shape = fixed.grid.shape
+    levels = plan.levels(shape, spacing, effort, started=False)
+    costs = [plan.cost(level, shape, spacing) for level in levels]
+    voxels = float(np.prod(shape))
+    clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + (8 + extra_cost) * voxels)
+
+    clock.enter("align")
+    near = workgrid.near_structures(atlas_labels, moving.grid, step.device)
+    alignment = affine.align(fixed, moving, near, clock.check)
+    clock.advance(ALIGN_COST)
+
+    clock.enter("deform")
+    remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
+    start = None
+    displacement = registration.register(
+        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining)), start
+    )
+    allocator.give_back()  # each part needs arrays of other sizes: what is free in between only adds to the peak
+    to_atlas = moving.grid.lps_to_voxel @ alignment.matrix @ fixed.grid.voxel_to_lps
+    at = torch.tensordot(
+        torch.tensor(to_atlas[:3, :3], dtype=torch.float32, device=displacement.device), displacement, 1
+    ).add_(lattice(shape, to_atlas, displacement.device))
+    warped = sample(moving.image[None], at, padding="zeros")[0]
+    padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
+    padded = deformation.unfold(padded, clock.check)
+    margin = (grid.shape[0] - shape[0]) // 2
+    inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
+    inverse = deformation.invert(padded, inside, clock.check)
+    allocator.give_back()
+    clock.advance(8 * voxels)
+    folded = deformation.jacobian(padded)[inside] <= 0
+    figures = {
+        "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
+        "inverse_consistency_mm": deformation.consistency(padded, inverse, inside, spacing),
+        "alignment": {
+            "correlation": round(alignment.correlation, 4),
+            "target_to_atlas_lps": alignment.matrix.tolist(),
+        },
+        "work_grid": {"spacing_mm": round(float(spacing), 4), "shape_kji": list(shape)},
+    }
+    field = Deformation(
+        alignment.matrix,
+        deformation.to_lps_field(padded, grid),
+        deformation.to_lps_field(inverse, grid),
+        grid,
+    )
+    return Registered(field, padded, margin, fixed, warped, alignment.correlation, figures)

@@ -1,0 +1,1 @@
+"""Training of the networks: cases prepared once, samples drawn from them, losses, and the loop."""

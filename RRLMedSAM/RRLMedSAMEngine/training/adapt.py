@@ -1,0 +1,205 @@
+"""Adapts a model to one atlas with unlabelled scans, and packs it. Can be stopped at any moment and goes on later."""
+
+import dataclasses
+import datetime
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import __version__, allocator, devices, inference, intensity, memory, models, package, workgrid
+from ..card import Card
+from ..checks import check_image, check_labels
+from ..errors import Cancelled, EngineError, bad_input
+from ..frame import frame_atlas, make_frame
+from ..image import Volume
+from ..networks.model import Model
+from ..networks.sizes import Sizes
+from . import cases, prepare
+from .samples import Sampler
+from .stopping import Stopping
+from .trainer import Trainer
+from .trainer import Settings as TrainerSettings
+
+PREPARING = 0.4  # share of the time after which no further scan is prepared
+CHECKPOINT_SECONDS = 60.0
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """``minutes``: for everything. ``base``: model to begin with, `models.find`'s name or path, or None.
+    ``sizes``, ``trainer``: what the ablations switch."""
+
+    minutes: float = 30.0
+    device: str = "auto"
+    seed: int = 0
+    base: str | None = None
+    sizes: Sizes = Sizes()
+    trainer: TrainerSettings = TrainerSettings()
+
+
+@dataclasses.dataclass
+class Progress:
+    """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``losses``: of the last steps."""
+
+    stage: str
+    fraction: float
+    text: str
+    losses: dict
+
+
+def adapt(atlas, labels, scans, output, settings, *, resume=False, report, warn, cancelled) -> Card:
+    """Writes the model package ``output`` and returns its card.
+
+    ``atlas``, ``labels``: Volume. ``scans``: paths of unlabelled volumes. ``report(Progress)``, ``warn(text)`` and
+    ``cancelled()`` are called meanwhile. What is done is kept in a folder beside ``output`` until the package is
+    written; ``resume`` goes on from there. Raises EngineError.
+    """
+    output = Path(output)
+    work = output.with_name(output.name + ".unfinished")
+    if output.exists():
+        raise EngineError("exists", "The model package exists.", "Choose another name.")
+    if work.exists() and not resume:
+        raise EngineError("exists", "An unfinished adaptation exists there.", "Resume it, or delete it.")
+    if not scans:
+        raise bad_input("There is no unlabelled scan.", "Give at least one volume like those to be segmented.")
+    job = _Job(atlas, labels, work, settings, report, warn, cancelled)
+    job.prepare(scans)
+    job.train()
+    card = job.card(output.stem)
+    package.write(output, job.trainer.average.state_dict(), card)
+    shutil.rmtree(work)
+    return card
+
+
+class _Job:
+    def __init__(self, atlas, labels, work, settings, report, warn, cancelled):
+        allocator.keep_freed_memory()
+        torch.manual_seed(settings.seed)
+        self.settings, self.report, self.warn, self.cancelled = settings, report, warn, cancelled
+        self.atlas, self.labels = (Volume(v.array, v.geometry.rounded()) for v in (atlas, labels))
+        check_image(self.atlas, "atlas", warn)
+        self.values = check_labels([self.labels], self.atlas, warn)[0]
+        self.window = intensity.find_window(self.atlas.array, "atlas")
+        box = workgrid.anatomy_box(self.atlas, self.window)
+        self.frame = make_frame([self.labels], float(self.atlas.geometry.spacing.min()))
+        image = workgrid.to_work_grid(self.atlas, self.window, self.frame.spacing, box, "cpu")
+        self.framed = frame_atlas(self.frame, image, self.labels)
+        self.work = work
+        work.mkdir(mode=0o700, exist_ok=True)
+        self.spent = 0.0  # seconds, in earlier processes too
+        self.last = time.monotonic()
+        self.cases, self.skipped = [], 0
+
+    def check(self):
+        if self.cancelled():
+            raise Cancelled()
+
+    @property
+    def total(self) -> float:
+        return 60 * self.settings.minutes
+
+    def tick(self) -> float:
+        """Seconds spent so far."""
+        now = time.monotonic()
+        self.spent += now - self.last
+        self.last = now
+        return self.spent
+
+    def prepare(self, scans):
+        maker = prepare.Preparation(
+            self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
+        )
+        began = self.tick()
+        for number, scan in enumerate(scans):
+            self.check()
+            if self.cases and self.tick() - began > PREPARING * self.total:
+                self.warn(f"The time allows for {number} of {len(scans)} scans; the others were left out.")
+                break
+            fraction = PREPARING * (self.tick() - began) / (PREPARING * self.total)
+            self.report(Progress("prepare", min(fraction, PREPARING), f"scan {number + 1} of {len(scans)}", {}))
+            try:
+                self.cases.append(maker.make(Path(scan), self.check))
+            except Cancelled:
+                raise
+            except EngineError as error:
+                self.skipped += 1
+                self.warn(f"Scan {number + 1} was left out. {error.text}")
+        self.cases = sorted(set(self.cases))
+        if not self.cases:
+            raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
+
+    def train(self):
+        model = self._new_model()
+        random = torch.Generator().manual_seed(self.settings.seed)
+        sampler = Sampler(self.framed, self.cases, inference.window_for(self.framed.image.shape), random)
+        self.trainer = Trainer(model, sampler, self.settings.trainer)
+        stopping = Stopping(self.framed, self.cases, sampler.patch)
+        done = 0.0  # seconds of training
+        if (self.work / CHECKPOINT).exists():
+            state = torch.load(self.work / CHECKPOINT, weights_only=True)
+            self.trainer.restore(state["trainer"])
+            stopping.restore(state["stopping"])
+            done, self.total_training = state["done"], state["total"]
+        else:
+            self.total_training = max(self.total - self.tick(), 0.5 * self.total)
+        saved = self.last = time.monotonic()
+        losses = {}
+        while done < self.total_training and not stopping.reached:
+            share = done / self.total_training
+            for name, value in self.trainer.step(share).items():
+                losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
+            stopping.look(self.trainer.average, share)
+            now = time.monotonic()
+            done += now - self.last
+            self.last = now
+            text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
+            self.report(Progress("train", PREPARING + (1 - PREPARING) * share, text, dict(losses)))
+            if now - saved > CHECKPOINT_SECONDS or self.cancelled():
+                self._save(stopping, done)
+                saved = now
+            self.check()
+        self.seconds = done
+
+    def _new_model(self) -> Model:
+        if self.settings.base is None:
+            return Model(self.settings.sizes)
+        return models.read(models.shipped().get(self.settings.base, Path(self.settings.base)))[0].train()
+
+    def _save(self, stopping, done):
+        temporary = self.work / (CHECKPOINT + ".part")
+        state = {"trainer": self.trainer.state(), "stopping": stopping.state(), "done": done, "total": self.total_training}
+        torch.save(state, temporary)
+        temporary.replace(self.work / CHECKPOINT)
+
+    def card(self, name: str) -> Card:
+        """What is known of the finished model."""
+        hashes = sorted(path.name.removesuffix(cases.ENDING) for path in self.cases)
+        return Card(
+            name=name,
+            summary=f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
+            sizes=dataclasses.asdict(self.trainer.model.sizes),
+            atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
+            structures=[{"label": int(value), "name": ""} for value in self.values],
+            intensity=self.window.kind,
+            spacing_mm=self.frame.spacing,
+            training={
+                "scans": len(hashes),
+                "scans_skipped": self.skipped,
+                "scan_hashes": hashes,
+                "steps": self.trainer.steps,
+                "seconds": round(self.seconds),
+                "minutes_given": self.settings.minutes,
+                "engine": __version__,
+                "base": self.settings.base or "none",
+                **dataclasses.asdict(self.settings.trainer),
+            },
+            seed=self.settings.seed,
+            date=datetime.date.today().isoformat(),
+            figures={},
+            sources=["The user's own scans."],
+            terms="The user's own: see the terms of the scans.",
+        )

@@ -1,0 +1,118 @@
+"""Joint training of segmentation and registration with mutual-EMA (arXiv 2504.20501).
+
+After each step the general encoder moves towards the medical one and the medical one towards the general one; both
+are supervised by the pseudo labels. An average of the weights over the steps is what is kept.
+"""
+
+import copy
+import dataclasses
+
+import torch
+
+from ..frame import FramedAtlas
+from ..inference import describe
+from ..networks.model import Model
+from . import losses
+
+MUTUAL = 0.99  # alpha of the mutual-EMA
+AVERAGE = 0.99  # of the weights that are kept
+RATE, DECAY = 2e-3, 1e-4
+WARM_UP = 30  # steps
+DESCRIBE_EVERY = 25  # steps between two looks at the atlas's structures
+CLIP = 1.0
+PAIR_EVERY = 3  # steps between two of the registration network
+PAIR_WEIGHT = 0.3  # of its loss: in the shared encoder its gradients are larger than the masks'
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """``mutual``: mutual-EMA on. ``own_from``: share of the training after which the average model's own masks join
+    the pseudo labels. ``own``: their weight in the end."""
+
+    mutual: bool = True
+    own_from: float = 0.4
+    own: float = 0.5
+
+
+class Trainer:
+    """Holds all that changes: `state` and `restore` make a checkpoint of it.
+
+    ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``draw()``, ``pair()``, ``random``.
+    """
+
+    def __init__(self, model: Model, source, settings: Settings):
+        self.model, self.source, self.settings = model, source, settings
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
+        self.steps = 0
+        self._seen = self._atlas = self._own_atlas = None
+
+    def step(self, share_done: float) -> dict:
+        """One sample; ``share_done`` of the training, 0..1, decides rate and targets. Returns the losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATE * min(1, (self.steps + 1) / WARM_UP) * (1 - min(share_done, 0.999)) ** 0.9
+        sample = self.source.draw()
+        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
+            self._look_at(sample.atlas)
+        truth = sample.truth
+        if sample.scan and share_done > self.settings.own_from:
+            with torch.no_grad():
+                own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
+            part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
+            truth = (1 - part) * truth + part * own
+        count = sample.atlas.count
+        masks = self.model(sample.image, self._atlas, sample.prior)
+        parts = {
+            "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
+            "refined": losses.mask_loss(masks.refined, truth, sample.weight, count),
+        }
+        if self.steps % PAIR_EVERY == 0:
+            pair = self.source.pair()
+            parts["registration"] = losses.registration_loss(self.model.velocity(pair.target, pair.atlas), pair)
+        self.optimizer.zero_grad(set_to_none=True)
+        (parts["coarse"] + parts["refined"] + PAIR_WEIGHT * parts.get("registration", 0)).backward()
+        for part in self.model.children():  # each by itself: a bad registration shall not silence the masks
+            torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP)
+        self.optimizer.step()
+        if self.settings.mutual:
+            approach(self.model.general, self.model.medical, MUTUAL)
+        self.steps += 1
+        follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def state(self) -> dict:
+        """All that a later process needs to go on as if nothing had happened."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+            "random": self.source.random.get_state(),
+        }
+
+    def restore(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+        self.source.random.set_state(state["random"])
+        self._seen = None
+
+    def _look_at(self, a: FramedAtlas):
+        self._seen = a
+        self._atlas, self._own_atlas = (describe(m, a.image, a.labels, a.count) for m in (self.model, self.average))
+
+
+@torch.no_grad()
+def approach(general: torch.nn.Module, medical: torch.nn.Module, alpha: float) -> None:
+    """Mutual-EMA: both move towards each other's weights of before."""
+    for g, m in zip(general.parameters(), medical.parameters()):
+        apart = (m - g) * (1 - alpha)
+        g.add_(apart)
+        m.sub_(apart)
+
+
+@torch.no_grad()
+def follow(average: torch.nn.Module, model: torch.nn.Module, alpha: float) -> None:
+    for a, p in zip(average.parameters(), model.parameters()):
+        a.lerp_(p, 1 - alpha)

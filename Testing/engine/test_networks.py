@@ -1,0 +1,153 @@
+"""The networks: their sizes, what they do with structures of any number, and deformations that can be undone."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing")
+
+import numpy as np  # noqa: E402
+from RRLMedSAMEngine import inference  # noqa: E402
+from RRLMedSAMEngine.networks.blocks import depth_to_space, space_to_depth  # noqa: E402
+from RRLMedSAMEngine.networks.candidates import NEVER, Candidates  # noqa: E402
+from RRLMedSAMEngine.networks.encoder import Encoder, parameter_count  # noqa: E402
+from RRLMedSAMEngine.networks.model import Model, standardised  # noqa: E402
+from RRLMedSAMEngine.networks.sizes import ENCODER_SHARE, SAM_BASE_ENCODER, Sizes  # noqa: E402
+from RRLMedSAMEngine.networks.tokens import masked_means  # noqa: E402
+from RRLMedSAMEngine.networks.velocity import integrate, to_full_grid  # noqa: E402
+from RRLMedSAMEngine.prior import make_prior  # noqa: E402
+from RRLMedSAMEngine.registration import compose  # noqa: E402
+from RRLMedSAMEngine.sampling import lattice  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+SMALL = Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8)
+
+
+def cubes(count, side=8):
+    """Labels 0 .. count - 1 in cubes, one after the other along each axis: (32, 32, 32)."""
+    k, j, i = np.indices((32, 32, 32)) // side
+    return torch.from_numpy((16 * k + 4 * j + i) % count)
+
+
+def test_the_encoder_has_three_percent_of_sam_bases():
+    assert parameter_count(Encoder(Sizes())) <= ENCODER_SHARE * SAM_BASE_ENCODER
+
+
+def test_depth_to_space_undoes_space_to_depth():
+    x = torch.randn(2, 3, 4, 6, 8)
+    assert torch.equal(depth_to_space(space_to_depth(x)), x)
+
+
+def test_features_halve_the_grid_at_each_level():
+    features = Encoder(SMALL)(torch.randn(1, 1, 32, 48, 64))
+    assert [f.shape[2:] for f in features] == [(16, 24, 32), (8, 12, 16), (4, 6, 8), (2, 3, 4)]
+
+
+def test_tokens_are_means_under_the_mask():
+    labels = torch.zeros(8, 8, 8, dtype=torch.int64)
+    labels[:, :, 4:] = 1
+    feature = torch.zeros(1, 2, 4, 4, 4)
+    feature[0, 0, :, :, 2:] = 5.0
+    means = masked_means([feature], labels, 3)
+    assert means.tolist() == [[0, 0], [5, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_the_same_weights_serve_any_number_of_structures(count):
+    torch.manual_seed(0)
+    model, image, labels = Model(SMALL), torch.randn(1, 1, 32, 32, 32), cubes(count)
+    masks = model(image, model.describe(image, labels, count), make_prior(labels, count))
+    assert masks.refined.winner().shape == labels.shape
+    assert int(masks.refined.winner().max()) < count
+
+
+def test_an_untrained_model_leaves_the_registrations_mask_as_it_is():
+    torch.manual_seed(0)
+    model, image, labels = Model(SMALL), torch.randn(1, 1, 32, 32, 32), cubes(5)
+    prior = make_prior(labels, 5)
+    masks = model(image, model.describe(image, labels, 5), prior)
+    assert torch.allclose(masks.coarse.logits, prior.logits, atol=1e-5)
+
+
+def test_without_the_prompt_the_mask_does_not_reach_the_features():
+    """Two coarse masks, one decoder: only a prompted one tells them apart beyond the masks themselves."""
+    changes = {}
+    for prompted in (True, False):
+        torch.manual_seed(0)
+        model = Model(Sizes(**{**SMALL.__dict__, "prompted": prompted}))
+        torch.nn.init.normal_(model.refined.weights[-1].weight)
+        image, labels = torch.randn(1, 1, 32, 32, 32), cubes(4)
+        prior = make_prior(labels, 4)
+        other = prior.with_logits(prior.logits.flip(0))
+        features = model.medical(image)
+        tokens = torch.randn(4, 16)
+        one, two = (model.refined(features, tokens, image, p).logits - p.logits for p in (prior, other))
+        changes[prompted] = float((one - two).detach().abs().max())
+    assert changes[True] > 1e-3
+    assert changes[False] < 1e-5
+
+
+def test_each_voxels_vote_is_shared_among_its_candidates_alone():
+    prior = make_prior(cubes(6), 6)
+    assert torch.allclose(prior.probability.sum(dim=0), torch.ones(len(prior.where)))
+    assert float(prior.probability[prior.logits == NEVER].max()) < 1e-6
+    inside = (slice(3, 5),) * 3  # of the first cube
+    assert int(prior.winner()[inside].max()) == 0
+
+
+def test_structures_are_described_by_their_probability():
+    certain = torch.zeros(1, 1, 2, dtype=torch.int64)
+    logits = torch.tensor([[0.25], [0.75]]).log()
+    mask = Candidates(certain, torch.tensor([1]), torch.tensor([[0], [1]]), logits)
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert torch.allclose(mask.described(vectors)[:, 0, 0].t(), torch.tensor([[1.0, 0.0], [0.25, 0.75]]))
+
+
+def test_the_negative_velocity_undoes_the_deformation():
+    torch.manual_seed(0)
+    rough = torch.randn(1, 3, 4, 4, 4)
+    velocity = torch.nn.functional.interpolate(rough, size=(24, 24, 24), mode="trilinear", align_corners=True)[0]
+    fade = torch.sin(torch.linspace(0, np.pi, 24))  # nothing flows out of the grid
+    velocity = velocity * fade[:, None, None] * fade[:, None] * fade
+    identity = lattice((24, 24, 24), np.eye(4))
+    back = compose(integrate(velocity), integrate(-velocity), identity)
+    assert float(integrate(velocity).norm(dim=0).max()) > 1.0
+    assert float(back.norm(dim=0).mean()) < 0.02
+
+
+def test_a_half_grids_displacement_counts_double_on_the_full_one():
+    half = torch.ones(3, 4, 4, 4)
+    assert to_full_grid(half).shape == (3, 8, 8, 8)
+    assert torch.equal(to_full_grid(half), torch.full((3, 8, 8, 8), 2.0))
+
+
+@pytest.mark.parametrize("shape", [(48, 64, 48), (176, 224, 160), (112, 112, 96)])
+def test_windows_cover_the_frame(shape):
+    covered = torch.zeros(shape, dtype=torch.int32)
+    for window in inference.windows(shape):
+        assert covered[window].shape == inference.window_for(shape)
+        covered[window] += 1
+    assert int(covered.min()) >= 1
+
+
+def test_a_mask_votes_for_its_labels_between_its_voxels():
+    labels = torch.zeros(8, 8, 8, dtype=torch.int64)
+    labels[:, :, 4:] = 1
+    prior = make_prior(labels, 2)
+    to_frame = np.eye(4)
+    to_frame[0, 3] = 1.0  # the grid at which it is asked begins one voxel later
+    votes = inference.Votes(prior, np.array([70]), to_frame)
+    asked = torch.tensor([[6.0, 0.0, 2.5], [3.0, 3.0, 3.0], [3.0, 3.0, 3.0]])
+    names, weights = votes.at(asked)
+    assert torch.allclose(weights.sum(dim=0), torch.ones(3))
+    assert torch.allclose((weights * (names == 70)).sum(dim=0), torch.tensor([1.0, 0.0, 0.5]), atol=0.05)
+
+
+def test_predictions_of_a_whole_frame_are_the_models_own():
+    torch.manual_seed(0)
+    model, labels, image = Model(SMALL), cubes(4), torch.rand(32, 32, 32)
+    prior, described = make_prior(labels, 4), inference.describe(model, image, labels, 4)
+    refined, coarse = inference.predict(model, image, described, prior, lambda: None)
+    with torch.no_grad():
+        masks = model(standardised(image)[None, None], described, prior)
+    assert torch.allclose(refined.probability, masks.refined.probability, atol=1e-4)
+    assert torch.allclose(coarse.probability, masks.coarse.probability, atol=1e-4)

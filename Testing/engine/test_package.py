@@ -1,0 +1,219 @@
+"""Model packages: what is written comes back, and what is not a model is refused with a sentence."""
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing")
+
+from RRLMedSAMEngine import models, package  # noqa: E402
+from RRLMedSAMEngine.card import CARD, SCHEMA, WEIGHTS, Card, read_card  # noqa: E402
+from RRLMedSAMEngine.errors import EngineError  # noqa: E402
+from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
+from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.networks.model import Model  # noqa: E402
+from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+SMALL = Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8)
+
+
+def make_card(**changes):
+    card = Card(
+        name="test", summary="A test.", sizes=dataclasses.asdict(SMALL), atlas_fingerprint="", structures=[],
+        intensity="MR", spacing_mm=1.0, training={}, seed=0, date="2026-11-23", figures={}, sources=[], terms="None.",
+    )  # fmt: skip
+    return dataclasses.replace(card, **changes)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Model(SMALL)
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    package.write(tmp_path / "model.rrl", model.state_dict(), make_card())
+    return tmp_path / "model.rrl"
+
+
+def refusal(path, action=models.read):
+    with pytest.raises(EngineError) as caught:
+        action(path)
+    assert caught.value.code == "bad_model" and caught.value.action
+    assert str(path.parent) not in str(caught.value)
+    return caught.value.text
+
+
+def rebuilt(path, members):
+    """The package with other members: name -> bytes."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def members(path):
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def with_card(path, **changes):
+    content = members(path)
+    content[CARD] = json.dumps({**json.loads(content[CARD]), **changes}).encode()
+    return rebuilt(path, content)
+
+
+def test_a_model_comes_back_in_half_precision(path, model):
+    read, card = models.read(path)
+    assert card.name == "test" and card.sizes["channels"] == [8, 12, 16, 16]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(read.state_dict()[name], tensor.half().float())
+    assert not read.training
+
+
+def test_the_card_is_read_without_the_weights(path):
+    assert read_card(path).weights_sha256 == hashlib.sha256(members(path)[WEIGHTS]).hexdigest()
+
+
+def test_nothing_in_a_package_is_a_pickle(path):
+    content = members(path)
+    assert set(content) == {CARD, WEIGHTS}
+    json.loads(content[CARD])
+    assert not content[WEIGHTS].startswith((b"\x80", b"PK"))
+
+
+def test_an_unwritable_folder_is_said_and_leaves_nothing(tmp_path, model):
+    with pytest.raises(EngineError):
+        package.write(tmp_path / "no" / "model.rrl", model.state_dict(), make_card())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_zip(tmp_path):
+    (tmp_path / "model.rrl").write_bytes(b"no zip at all")
+    assert "no model package" in refusal(tmp_path / "model.rrl")
+
+
+def test_a_cut_off_package(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+    refusal(path)
+
+
+def test_a_damaged_package(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    refusal(path)
+
+
+def test_weights_that_were_exchanged(path):
+    content = members(path)
+    content[WEIGHTS] = content[WEIGHTS][:-1] + bytes([content[WEIGHTS][-1] ^ 1])
+    assert "differ" in refusal(rebuilt(path, content))
+
+
+def test_a_newer_package_asks_for_an_update(path):
+    with pytest.raises(EngineError) as caught:
+        read_card(with_card(path, schema=SCHEMA + 1))
+    assert "Update" in caught.value.action
+
+
+@pytest.mark.parametrize("schema", [None, 0, "1"])
+def test_a_wrong_schema(path, schema):
+    assert "another version" in refusal(with_card(path, schema=schema))
+
+
+@pytest.mark.parametrize("changes", [{"extra": 1}, {"seed": "0"}, {"structures": {}}, {"spacing_mm": True}])
+def test_a_card_that_holds_something_else(path, changes):
+    assert "card" in refusal(with_card(path, **changes))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_a_card_that_is_none(path, content):
+    refusal(rebuilt(path, {**members(path), CARD: content}))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "..\\evil", "a/../../evil", "C:evil"])
+def test_a_path_that_leaves_the_package(path, name):
+    assert "outside" in refusal(rebuilt(path, {**members(path), name: b""}))
+
+
+def test_more_files_than_a_model_has(path):
+    assert "made of" in refusal(rebuilt(path, {**members(path), "code.py": b"print(1)"}))
+
+
+def test_fewer_files_than_a_model_has(path):
+    assert "made of" in refusal(rebuilt(path, {CARD: members(path)[CARD]}))
+
+
+def test_a_package_that_unpacks_to_too_much(path, monkeypatch):
+    monkeypatch.setattr("RRLMedSAMEngine.card.LARGEST", 1000)
+    assert "larger" in refusal(path)
+
+
+def test_an_unknown_layer(tmp_path, model):
+    weights = {**model.state_dict(), "other": torch.zeros(2)}
+    package.write(tmp_path / "model.rrl", weights, make_card())
+    assert "layers" in refusal(tmp_path / "model.rrl")
+
+
+def test_a_missing_layer(tmp_path, model):
+    weights = model.state_dict()
+    weights.pop("refined.prompt.bias")
+    package.write(tmp_path / "model.rrl", weights, make_card())
+    assert "layers" in refusal(tmp_path / "model.rrl")
+
+
+def test_weights_that_are_not_numbers(tmp_path, model):
+    weights = {**model.state_dict(), "refined.prompt.bias": torch.full((8,), float("nan"))}
+    package.write(tmp_path / "model.rrl", weights, make_card())
+    assert "numbers" in refusal(tmp_path / "model.rrl")
+
+
+@pytest.mark.parametrize("sizes", [{}, {"channels": [1]}, {"channels": 5}, {**dataclasses.asdict(SMALL), "heads": 3}])
+def test_sizes_that_make_no_model(tmp_path, model, sizes):
+    package.write(tmp_path / "model.rrl", model.state_dict(), make_card(sizes=sizes))
+    refusal(tmp_path / "model.rrl")
+
+
+def atlas(kind=np.int16, label_kind=np.uint8):
+    values = np.arange(60).reshape(3, 4, 5)
+    return Volume(values.astype(kind), Geometry(np.eye(4), (3, 4, 5))), [
+        Volume((values > 30).astype(label_kind), Geometry(np.eye(4), (3, 4, 5)))
+    ]
+
+
+def test_an_atlas_is_known_whatever_types_it_is_stored_in():
+    assert package.fingerprint(*atlas()) == package.fingerprint(*atlas(np.float64, np.int32))
+
+
+def test_another_atlas_is_known_as_another():
+    image, labels = atlas()
+    labels[0].array[0, 0, 0] = 1
+    assert package.fingerprint(image, labels) != package.fingerprint(*atlas())
+
+
+def test_the_automatic_model_is_the_one_of_this_atlas(tmp_path, model, monkeypatch):
+    image, labels = atlas()
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    assert models.load("auto", image, labels, print) is None
+    package.write(tmp_path / "mine.rrl", model.state_dict(), make_card(atlas_fingerprint=package.fingerprint(image, labels)))
+    assert models.load("auto", image, labels, print)[1].name == "test"
+    assert models.load("mine", image, labels, pytest.fail)[1].name == "test"
+
+
+def test_another_atlas_than_the_models_is_a_warning(tmp_path, model):
+    package.write(tmp_path / "model.rrl", model.state_dict(), make_card(atlas_fingerprint="0" * 64))
+    told = []
+    assert models.load(str(tmp_path / "model.rrl"), *atlas(), told.append) is not None
+    assert len(told) == 1 and "another atlas" in told[0]
+
+
+def test_a_model_that_does_not_exist(tmp_path):
+    assert "no such model" in refusal(tmp_path / "none.rrl", lambda path: models.load(str(path), *atlas(), print))
