@@ -27,8 +27,8 @@ def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
     return digest.hexdigest()
 
 
-def write(path, weights: dict[str, torch.Tensor], card: Card) -> None:
-    """Writes a package under a temporary name first. Raises EngineError disk_full or bad_input."""
+def write(path, weights: dict[str, torch.Tensor], card: Card) -> Card:
+    """Writes a package under a temporary name first; returns the card as written. Raises EngineError disk_full or bad_input."""
     path = Path(path)
     content = save({name: t.detach().cpu().half().contiguous() for name, t in weights.items()})
     card = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())
@@ -44,6 +44,7 @@ def write(path, weights: dict[str, torch.Tensor], card: Card) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise writing_error(error) from error
+    return card
 
 
 def read(path) -> tuple[Card, dict[str, torch.Tensor]]:

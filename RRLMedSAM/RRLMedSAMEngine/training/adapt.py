@@ -14,7 +14,7 @@ from ..card import Card
 from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, bad_input
 from ..frame import frame_atlas, make_frame
-from ..image import Volume
+from ..image import Volume, writing_error
 from ..networks.model import Model
 from ..networks.sizes import Sizes
 from . import cases, prepare
@@ -69,8 +69,8 @@ def adapt(atlas, labels, scans, output, settings, *, resume=False, report, warn,
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
     job.prepare(scans)
     job.train()
-    card = job.card(output.stem)
-    package.write(output, job.trainer.average.state_dict(), card)
+    report(Progress("write", 1.0, "", {}))
+    card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem))
     shutil.rmtree(work)
     return card
 
@@ -119,8 +119,8 @@ class _Job:
             if self.cases and self.tick() - began > PREPARING * self.total:
                 self.warn(f"The time allows for {number} of {len(scans)} scans; the others were left out.")
                 break
-            fraction = PREPARING * (self.tick() - began) / (PREPARING * self.total)
-            self.report(Progress("prepare", min(fraction, PREPARING), f"scan {number + 1} of {len(scans)}", {}))
+            fraction = min((self.tick() - began) / self.total, PREPARING)
+            self.report(Progress("prepare", fraction, f"scan {number + 1} of {len(scans)}", {}))
             try:
                 self.cases.append(maker.make(Path(scan), self.check))
             except Cancelled:
@@ -128,7 +128,11 @@ class _Job:
             except EngineError as error:
                 self.skipped += 1
                 self.warn(f"Scan {number + 1} was left out. {error.text}")
-        self.cases = sorted(set(self.cases))
+        found = sorted(set(self.cases))
+        self.cases = prepare.without_strangers(found)
+        if len(self.cases) < len(found):
+            self.skipped += len(found) - len(self.cases)
+            self.warn(f"{len(found) - len(self.cases)} scans were left out: they hardly look like the atlas.")
         if not self.cases:
             raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
 
@@ -172,16 +176,21 @@ class _Job:
     def _save(self, stopping, done):
         temporary = self.work / (CHECKPOINT + ".part")
         state = {"trainer": self.trainer.state(), "stopping": stopping.state(), "done": done, "total": self.total_training}
-        torch.save(state, temporary)
-        temporary.replace(self.work / CHECKPOINT)
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.work / CHECKPOINT)
+        except (OSError, RuntimeError) as error:  # RuntimeError: torch's writer, for a full disk too
+            temporary.unlink(missing_ok=True)
+            raise writing_error(error, self.work) from error
 
     def card(self, name: str) -> Card:
         """What is known of the finished model."""
+        sizes = self.trainer.model.sizes
         hashes = sorted(path.name.removesuffix(cases.ENDING) for path in self.cases)
         return Card(
             name=name,
             summary=f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
-            sizes=dataclasses.asdict(self.trainer.model.sizes),
+            sizes={**dataclasses.asdict(sizes), "channels": list(sizes.channels)},
             atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
             structures=[{"label": int(value), "name": ""} for value in self.values],
             intensity=self.window.kind,

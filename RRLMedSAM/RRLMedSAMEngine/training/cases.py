@@ -4,10 +4,13 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ..image import writing_error
+
 ENDING = ".case.safetensors"
+TRUST = "mean_trust"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,9 +27,15 @@ class Case:
     labels: torch.Tensor
     trust: torch.Tensor
 
+    @property
+    def mean_trust(self) -> float:
+        """Over the structures."""
+        labelled = self.labels > 0
+        return float(self.trust[labelled].mean()) if bool(labelled.any()) else 0.0
+
 
 def save(case: Case, path: Path) -> None:
-    """Written under a temporary name first; a third of the memory's size."""
+    """Written under a temporary name first. Raises EngineError disk_full or bad_input."""
     tensors = {
         "image": case.image.half(),
         "displacement": case.displacement.half(),
@@ -34,18 +43,26 @@ def save(case: Case, path: Path) -> None:
         "trust": (100 * case.trust).round().to(torch.uint8),
     }
     temporary = path.with_suffix(".part")
-    save_file({name: t.contiguous() for name, t in tensors.items()}, temporary)
-    temporary.replace(path)
+    try:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {TRUST: str(case.mean_trust)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise writing_error(error, path.parent) from error
 
 
 def load(path: Path, part: tuple[slice, slice, slice] = (slice(None),) * 3) -> Case:
     """The whole case or a part of it; only that part is read from the disk."""
     with safe_open(path, "pt") as file:
-        def read(name):
-            return file.get_slice(name)
         return Case(
-            read("image")[part].float(),
-            read("displacement")[(slice(None), *part)].float(),
-            read("labels")[part].long(),
-            read("trust")[part].float() / 100,
+            file.get_slice("image")[part].float(),
+            file.get_slice("displacement")[(slice(None), *part)].float(),
+            file.get_slice("labels")[part].long(),
+            file.get_slice("trust")[part].float() / 100,
         )
+
+
+def mean_trust(path: Path) -> float:
+    """`Case.mean_trust` of a saved case, without reading it."""
+    with safe_open(path, "pt") as file:
+        return float(file.metadata()[TRUST])

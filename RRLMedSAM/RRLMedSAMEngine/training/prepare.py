@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from .. import confidence, devices, pairwise
-from ..errors import EngineError
 from ..frame import Frame, numbered
 from ..image import Volume, read_volume
 from ..progress import Progress
@@ -16,7 +15,7 @@ from ..transfer import Transfer
 from . import cases
 
 EFFORT = "balanced"
-POOR_CORRELATION = 0.1  # of aligned images, below which a scan is left out: it shows something else
+POOR = 0.6  # of the median trust, below which a scan is left out: it shows something else
 
 
 def content_hash(volume: Volume) -> str:
@@ -52,8 +51,6 @@ class Preparation:
 
         clock = Progress(lambda *_: None, cancelled)
         found = pairwise.register(self._atlas, [self._labels], volume, EFFORT, step, clock)
-        if found.correlation < POOR_CORRELATION:
-            raise EngineError("no_overlap", "It shows another anatomy than the atlas.", "Leave it out.")
         affine, grid = found.deformation.affine, found.deformation.grid
         seen_from = self._frame.seen_from(affine)
         transfer = Transfer([self._labels], affine, found.displacement, grid)
@@ -67,3 +64,9 @@ class Preparation:
             numbered(maps[0], self._values),
             torch.from_numpy(certainty).float().div_(100) * near.cpu(),
         )
+
+
+def without_strangers(paths: list[Path]) -> list[Path]:
+    """The cases whose registration is about as good as the others': another anatomy or modality falls behind."""
+    trust = np.array([cases.mean_trust(path) for path in paths])
+    return [path for path, value in zip(paths, trust) if value >= POOR * np.median(trust)]

@@ -1,0 +1,225 @@
+"""Adapting to an atlas: from files to a package that the pipeline uses; stopped, resumed, and with bad input."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing")
+
+from enginekit import environment, phantom  # noqa: E402
+from RRLMedSAMEngine import adaptcli, image, pipeline  # noqa: E402
+from RRLMedSAMEngine.card import read_card  # noqa: E402
+from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
+from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
+from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
+from RRLMedSAMEngine.training import adapt, cases  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+SMALL = Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8)
+SHAPE = (26, 24, 28)
+
+
+def volumes(bend_mm=0.0):
+    array, labels, matrix = phantom(SHAPE, bend_mm)
+    geometry = Geometry(matrix, SHAPE)
+    return Volume(array, geometry), Volume(labels, geometry)
+
+
+ATLAS, LABELS = volumes()
+
+
+def write(volume, path):
+    image.write_image(image.to_sitk(volume), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A folder with two good scans and a damaged one between them."""
+    folder = tmp_path_factory.mktemp("scans")
+    write(volumes(2.0)[0], folder / "a.nrrd")
+    (folder / "b.nrrd").write_bytes(b"NRRD0004\nthis is none")
+    write(volumes(-2.0)[0], folder / "c.nrrd")
+    return folder
+
+
+class Run:
+    """An adaptation that keeps what it said; ``until``: called with each progress, True to stop."""
+
+    def __init__(self, output, scans, until=lambda progress: False, seconds=15.0, **settings):
+        self.progress, self.warnings, self.stop = [], [], False
+        self.until = until
+        self.output, self.scans = output, scans
+        self.settings = adapt.Settings(minutes=seconds / 60, device="cpu", sizes=SMALL, **settings)
+
+    def __call__(self, resume=False):
+        return adapt.adapt(
+            ATLAS, LABELS, self.scans, self.output, self.settings, resume=resume,
+            report=self.report, warn=self.warnings.append, cancelled=lambda: self.stop,
+        )  # fmt: skip
+
+    def report(self, progress):
+        self.progress.append(progress)
+        self.stop = self.stop or self.until(progress)
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory, scans):
+    run = Run(tmp_path_factory.mktemp("models") / "mine.rrl", adaptcli.find_scans(scans))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "PREPARING", 1.0)  # so short a time would not do for all scans
+        return run, run()
+
+
+def test_a_package_is_written_and_nothing_else(adapted):
+    run, card = adapted
+    assert [path.name for path in run.output.parent.iterdir()] == ["mine.rrl"]
+    assert read_card(run.output) == card
+
+
+def test_the_card_counts_but_names_no_scan(adapted):
+    _run, card = adapted
+    assert card.training["scans"] == 2 and card.training["scans_skipped"] == 1
+    assert card.training["steps"] > 0
+    assert [s["label"] for s in card.structures] == [4, 9, 30]
+    assert "nrrd" not in str(card)
+
+
+def test_a_damaged_scan_is_skipped_with_a_warning(adapted):
+    run, _card = adapted
+    assert len(run.warnings) == 1 and run.warnings[0].startswith("Scan 2 was left out.")
+
+
+def test_progress_runs_from_preparing_to_the_end_with_losses(adapted):
+    run, _card = adapted
+    assert [p.stage for p in run.progress][0] == "prepare" and run.progress[-1].stage == "write"
+    fractions = [p.fraction for p in run.progress if p.stage == "train"]
+    assert fractions == sorted(fractions)
+    assert {"coarse", "refined", "registration"} <= set(run.progress[-2].losses)
+
+
+def test_the_pipeline_uses_the_package(adapted):
+    run, _card = adapted
+    target, truth = volumes(1.0)
+    result = pipeline.segment(
+        ATLAS, [LABELS], target, pipeline.Settings("fast", "cpu", str(run.output)),
+        progress=lambda *_: None, warn=pytest.fail, cancelled=lambda: False,
+    )  # fmt: skip
+    assert result.report["model"] == "mine" and "network" in result.report["seconds"]
+    labels = result.labels[0].array
+    both = ((labels > 0) & (truth.array > 0)).sum()
+    assert 2 * both / ((labels > 0).sum() + (truth.array > 0).sum()) > 0.9
+
+
+def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
+    output = tmp_path / "mine.rrl"
+    first = Run(output, adaptcli.find_scans(scans), until=lambda p: p.stage == "train" and "step 3" in p.text)
+    with pytest.raises(Cancelled):
+        first()
+    assert not output.exists()
+    second = Run(output, adaptcli.find_scans(scans))
+    with pytest.raises(EngineError, match="unfinished"):
+        second()
+    card = second(resume=True)
+    assert card.training["steps"] > 3
+    trained = [p.text for p in second.progress if p.stage == "train"]
+    assert trained[0].startswith("step 4,")
+
+
+def test_one_scan_is_enough(tmp_path, scans):
+    assert Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=3)().training["scans"] == 1
+
+
+def test_the_same_scan_twice_is_one_scan(tmp_path, scans):
+    card = Run(tmp_path / "one.rrl", [scans / "a.nrrd", scans / "a.nrrd"], seconds=3)()
+    assert card.training["scans"] == 1
+
+
+@pytest.mark.parametrize("names", [[], ["b.nrrd"]])
+def test_without_a_usable_scan_nothing_is_written(tmp_path, scans, names):
+    run = Run(tmp_path / "none.rrl", [scans / name for name in names])
+    with pytest.raises(EngineError) as caught:
+        run()
+    assert caught.value.code == "bad_input"
+    assert not (tmp_path / "none.rrl").exists()
+
+
+def test_a_scan_of_something_else_is_left_out(tmp_path, scans, monkeypatch):
+    monkeypatch.setattr(adapt, "PREPARING", 1.0)
+    noise = Volume(np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32), ATLAS.geometry)
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd", write(noise, tmp_path / "noise.nrrd")], seconds=8)
+    assert run().training["scans"] == 1
+    assert "hardly look like the atlas" in run.warnings[0]
+
+
+def test_an_existing_package_is_kept(adapted, scans):
+    run, _card = adapted
+    before = run.output.read_bytes()
+    with pytest.raises(EngineError, match="exists"):
+        Run(run.output, [scans / "a.nrrd"])()
+    assert run.output.read_bytes() == before
+
+
+def test_a_full_disk_during_a_checkpoint_is_said_and_loses_nothing(tmp_path, scans, monkeypatch):
+    monkeypatch.setattr(adapt, "CHECKPOINT_SECONDS", 0.0)
+    saved, full = torch.save, OSError(28, "No space left on device")
+
+    def failing(state, path):
+        if state["trainer"]["steps"] > 2:
+            raise full
+        saved(state, path)
+
+    monkeypatch.setattr(torch, "save", failing)
+    with pytest.raises(EngineError) as caught:
+        Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])()
+    assert caught.value.code == "disk_full"
+    monkeypatch.setattr(torch, "save", saved)
+    second = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=3)
+    assert second(resume=True).training["steps"] > 2
+
+
+def command(tmp_path, scans, *extra):
+    return [
+        sys.executable, "-m", "RRLMedSAMEngine.adaptcli", "--atlas", write(ATLAS, tmp_path / "atlas.nrrd"),
+        "--atlas-labels", write(LABELS, tmp_path / "labels.nrrd"), "--unlabeled", scans,
+        "--output", tmp_path / "mine.rrl", "--device", "cpu", *extra,
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_line_stops_on_a_signal_and_resumes(tmp_path, scans):
+    process = subprocess.Popen(
+        command(tmp_path, scans, "--minutes", "5"), env=environment(), stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    for line in process.stderr:
+        if line.startswith("train"):
+            break
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Traceback" not in said
+    assert (tmp_path / "mine.rrl.unfinished").is_dir()
+    if os.name == "posix":
+        assert (tmp_path / "mine.rrl.unfinished").stat().st_mode & 0o077 == 0
+    assert list((tmp_path / "mine.rrl.unfinished").glob("*" + cases.ENDING))
+
+
+@pytest.mark.parametrize(
+    "arguments, text", [(["--minutes", "0"], "--minutes"), (["--output", "model.zip"], ".rrl"), ([], "required")]
+)
+def test_a_wrong_command_line_is_said(capsys, arguments, text):
+    required = ["--atlas", "a", "--atlas-labels", "l", "--unlabeled", "d", "--output", "o.rrl"] if arguments else []
+    with pytest.raises(SystemExit) as caught:
+        adaptcli.parse(required + arguments)
+    assert caught.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_missing_folder_is_said(tmp_path):
+    with pytest.raises(EngineError, match="does not exist"):
+        adaptcli.find_scans(str(tmp_path / "none"))
