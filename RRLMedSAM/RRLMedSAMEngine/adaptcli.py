@@ -19,7 +19,7 @@ from .errors import bad_input
 from .protocol import DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage
-SWITCHES = ("mutual-ema", "prompt", "distillation", "own-masks")
+SWITCHES = ("mutual-ema", "prompt", "own-masks")
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -35,6 +35,9 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="for everything; default 30")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--model", default=None, metavar="NAME|PATH", help="model to begin with; default: none")
+    parser.add_argument(
+        "--teacher", metavar="litemedsam|PATH", help="SAM teacher to distil: LiteMedSAM, or a checkpoint of SAM's ViT-B/L/H"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--resume", action="store_true", help="go on with what was stopped")
     parser.add_argument(
@@ -91,6 +94,7 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         device=options.device,
         seed=options.seed,
         base=options.model,
+        teacher=options.teacher,
         sizes=Sizes(prompted="prompt" not in options.without),
         trainer=adapt.TrainerSettings(**switched),
     )

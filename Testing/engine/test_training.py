@@ -7,10 +7,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 import numpy as np  # noqa: E402
 from RRLMedSAMEngine.frame import FramedAtlas  # noqa: E402
 from RRLMedSAMEngine.networks.candidates import NEVER  # noqa: E402
+from RRLMedSAMEngine.networks.encoder import Encoder  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.prior import make_prior  # noqa: E402
 from RRLMedSAMEngine.training import appearance, cases, losses, pairs, synthesis, trainer  # noqa: E402
+from RRLMedSAMEngine.training.distillation import Distillation, choose_views  # noqa: E402
+from RRLMedSAMEngine.training.featurecache import FeatureCache  # noqa: E402
 from RRLMedSAMEngine.training.samples import Sampler  # noqa: E402
 from RRLMedSAMEngine.training.stopping import PATIENCE, Stopping  # noqa: E402
 
@@ -178,3 +181,29 @@ def test_training_stops_when_the_atlas_is_not_followed_better(case_file):
         assert not stopping.reached
         stopping.look(model, 0.06 + 0.06 * look)
     assert stopping.reached
+
+
+class TwoTones:
+    """A teacher of tests: eight features that say how bright a cell is."""
+
+    identity = "two tones"
+
+    def features(self, slices):
+        small = torch.nn.functional.adaptive_avg_pool2d(slices[:, None], 64)
+        return torch.cat([small * weight for weight in np.linspace(-1, 1, 8)], dim=1)
+
+
+def test_the_general_encoder_learns_what_the_teacher_sees(case_file, tmp_path):
+    torch.manual_seed(0)
+    random, encoder = generator(), Encoder(SMALL)
+    views = choose_views([case_file], 6, random)
+    assert {view.axis for view in views} == {0, 1, 2}
+    distillation = Distillation(SMALL, FeatureCache(TwoTones(), tmp_path), random)
+    distillation.prepare(views, 60, lambda: None)
+    before = distillation.cosine(encoder, views)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *distillation.projection.parameters()], 5e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        distillation.loss(encoder).backward()
+        optimizer.step()
+    assert distillation.cosine(encoder, views) > max(0.8, before)

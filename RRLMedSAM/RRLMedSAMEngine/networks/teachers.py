@@ -22,6 +22,7 @@ CELLS = 64  # of a feature map, along each side
 VIT_KINDS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}  # by the width of their tokens
 VIT_MEAN, VIT_DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of SAM's pixels, 0..255
 PREFIX = "image_encoder."
+LITE = "litemedsam"
 
 
 class Teacher:
@@ -60,6 +61,11 @@ class Teacher:
         # Zeros after the normalisation, as both were trained with.
         image = F.pad(image, (0, square - width, 0, square - height))
         return F.interpolate(image, (self._side, self._side), mode="bilinear", align_corners=False, antialias=True)
+
+
+def open_teacher(name: str, device="cpu") -> Teacher:
+    """``litemedsam``, or the path of a checkpoint of SAM's own encoders. Raises EngineError bad_model."""
+    return LiteMedSAM(device) if name == LITE else SamViT(name, device)
 
 
 class LiteMedSAM(Teacher):

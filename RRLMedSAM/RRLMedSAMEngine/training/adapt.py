@@ -15,15 +15,19 @@ from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, bad_input
 from ..frame import frame_atlas, make_frame
 from ..image import Volume, writing_error
+from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
 from . import cases, prepare
+from .distillation import Distillation, choose_views
+from .featurecache import FeatureCache
 from .samples import Sampler
 from .stopping import Stopping
 from .trainer import Trainer
 from .trainer import Settings as TrainerSettings
 
 PREPARING = 0.4  # share of the time after which no further scan is prepared
+TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT = "checkpoint.pt"
 
@@ -31,12 +35,14 @@ CHECKPOINT = "checkpoint.pt"
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """``minutes``: for everything. ``base``: model to begin with, `models.find`'s name or path, or None.
+    ``teacher``: `teachers.open`'s name or path, whose features are distilled into the general encoder, or None.
     ``sizes``, ``trainer``: what the ablations switch."""
 
     minutes: float = 30.0
     device: str = "auto"
     seed: int = 0
     base: str | None = None
+    teacher: str | None = None
     sizes: Sizes = Sizes()
     trainer: TrainerSettings = TrainerSettings()
 
@@ -140,7 +146,8 @@ class _Job:
         model = self._new_model()
         random = torch.Generator().manual_seed(self.settings.seed)
         sampler = Sampler(self.framed, self.cases, inference.window_for(self.framed.image.shape), random)
-        self.trainer = Trainer(model, sampler, self.settings.trainer)
+        distillation = self._distillation(random)
+        self.trainer = Trainer(model, sampler, self.settings.trainer, distillation)
         stopping = Stopping(self.framed, self.cases, sampler.patch)
         done = 0.0  # seconds of training
         if (self.work / CHECKPOINT).exists():
@@ -172,6 +179,17 @@ class _Job:
         if self.settings.base is None:
             return Model(self.settings.sizes)
         return models.read(models.shipped().get(self.settings.base, Path(self.settings.base)))[0].train()
+
+    def _distillation(self, random):
+        if self.settings.teacher is None:
+            return None
+        folder = self.work / "teacher"
+        folder.mkdir(exist_ok=True)
+        cache = FeatureCache(teachers.open_teacher(self.settings.teacher), folder)
+        distillation = Distillation(self.settings.sizes, cache, random)
+        self.report(Progress("prepare", PREPARING, "the teacher looks at slices", {}))
+        distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self.check)
+        return distillation
 
     def _save(self, stopping, done):
         temporary = self.work / (CHECKPOINT + ".part")

@@ -66,3 +66,15 @@ def mean_trust(path: Path) -> float:
     """`Case.mean_trust` of a saved case, without reading it."""
     with safe_open(path, "pt") as file:
         return float(file.metadata()[TRUST])
+
+
+def load_image(path: Path, part: tuple[slice, slice, slice]) -> torch.Tensor:
+    """A part of a saved case's image."""
+    with safe_open(path, "pt") as file:
+        return file.get_slice("image")[part].float()
+
+
+def shape(path: Path) -> tuple[int, int, int]:
+    """(k, j, i) of a saved case."""
+    with safe_open(path, "pt") as file:
+        return tuple(file.get_slice("image").get_shape())

@@ -21,15 +21,17 @@ WARM_UP = 30  # steps
 DESCRIBE_EVERY = 25  # steps between two looks at the atlas's structures
 CLIP = 1.0
 PAIR_EVERY = 3  # steps between two of the registration network
-PAIR_WEIGHT = 0.3  # of its loss: in the shared encoder its gradients are larger than the masks'
+WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are larger than the masks'
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """``mutual``: mutual-EMA on. ``own_from``: share of the training after which the average model's own masks join
+    """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
+    before. ``own_from``: share of the training after which the average model's own masks join
     the pseudo labels. ``own``: their weight in the end."""
 
     mutual: bool = True
+    stage_two: float = 0.3
     own_from: float = 0.4
     own: float = 0.5
 
@@ -37,13 +39,16 @@ class Settings:
 class Trainer:
     """Holds all that changes: `state` and `restore` make a checkpoint of it.
 
+    ``distillation``: of a teacher into the general encoder, before mutual-EMA begins; or None.
     ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``draw()``, ``pair()``, ``random``.
     """
 
-    def __init__(self, model: Model, source, settings: Settings):
+    def __init__(self, model: Model, source, settings: Settings, distillation=None):
         self.model, self.source, self.settings = model, source, settings
         self.average = copy.deepcopy(model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
+        self.distillation = distillation
+        parts = [model] if distillation is None else [model, distillation.projection]
+        self.optimizer = torch.optim.AdamW([p for m in parts for p in m.parameters()], RATE, weight_decay=DECAY)
         self.steps = 0
         self._seen = self._atlas = self._own_atlas = None
 
@@ -69,12 +74,15 @@ class Trainer:
         if self.steps % PAIR_EVERY == 0:
             pair = self.source.pair()
             parts["registration"] = losses.registration_loss(self.model.velocity(pair.target, pair.atlas), pair)
+        first_stage = self.distillation is not None and share_done < self.settings.stage_two
+        if first_stage:
+            parts["distillation"] = self.distillation.loss(self.model.general)
         self.optimizer.zero_grad(set_to_none=True)
-        (parts["coarse"] + parts["refined"] + PAIR_WEIGHT * parts.get("registration", 0)).backward()
+        sum(WEIGHTS.get(name, 1.0) * part for name, part in parts.items()).backward()
         for part in self.model.children():  # each by itself: a bad registration shall not silence the masks
             torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP)
         self.optimizer.step()
-        if self.settings.mutual:
+        if self.settings.mutual and not first_stage:
             approach(self.model.general, self.model.medical, MUTUAL)
         self.steps += 1
         follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
@@ -86,6 +94,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "projection": self.distillation and self.distillation.projection.state_dict(),
             "steps": self.steps,
             "random": self.source.random.get_state(),
         }
@@ -94,6 +103,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.distillation is not None:
+            self.distillation.projection.load_state_dict(state["projection"])
         self.steps = state["steps"]
         self.source.random.set_state(state["random"])
         self._seen = None
