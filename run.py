@@ -5,6 +5,7 @@
   python3 run.py test [OPTIONS]     runs the tests; the options are pytest's
   python3 run.py segment --help     segments files
   python3 run.py adapt --help       adapts a model to an atlas with unlabelled scans
+  python3 run.py benchmark --help   measures Dice and more on a folder of labelled scans
   python3 run.py panel [--help]     opens the module's panel in a window
 
   --python PATH    make .venv with this Python (3.10 or newer) instead of the one that runs this file
@@ -31,8 +32,15 @@ sys.path.insert(0, TESTING)
 from environment.folder import Environment  # noqa: E402
 from environment.problem import NO_TORCH, USAGE, Problem, disk_full, say  # noqa: E402
 
-MODULES = {"demo": "demo", "test": "pytest", "segment": "RRLMedSAMEngine.cli", "adapt": "RRLMedSAMEngine.adaptcli", "panel": "host"}
-ENGINE_ALONE = ("segment", "adapt")  # need nothing of Slicer's
+MODULES = {
+    "demo": "demo",
+    "test": "pytest",
+    "segment": "RRLMedSAMEngine.cli",
+    "adapt": "RRLMedSAMEngine.adaptcli",
+    "benchmark": "benchmarks",
+    "panel": "host",
+}
+ENGINE_ALONE = ("segment", "adapt", "benchmark")  # need nothing of Slicer's
 
 
 def parse(arguments):
@@ -76,7 +84,7 @@ def check_parts(environment, command):
 
 def run(environment, command, arguments):
     """Becomes the command where the system can do that, else waits for it and returns its exit code."""
-    folders = [ENGINE] if command in ENGINE_ALONE else [ENGINE, TESTING]
+    folders = [ENGINE, TESTING]
     variables = environment.variables(PYTHONPATH=os.pathsep.join(folders))
     if command == "test":
         os.chdir(ROOT)

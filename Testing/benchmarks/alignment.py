@@ -1,7 +1,7 @@
 """Dice of the instant form on one validation brain that is turned, shifted, cut, thinned out or recoloured.
 
-    PYTHONPATH=RRLMedSAM .venv/bin/python Testing/benchmarks/alignment.py --data DATA/oasis --scorer score.py \
-        --output alignment.json [--effort fast]
+    PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.alignment --data DATA/oasis --output alignment.json
+        [--effort fast] [--model NAME]
 
 Truth is changed alike. For the cut brain the structures with more than 200 voxels left are scored.
 """
@@ -9,14 +9,15 @@ Truth is changed alike. For the cut brain the structures with more than 200 voxe
 import argparse
 import json
 import tempfile
+import time
 from pathlib import Path
 
-import accuracy
-import datasets
 import numpy as np
-from RRLMedSAMEngine import nifti
+from RRLMedSAMEngine import nifti, pipeline
 from RRLMedSAMEngine.geometry import Geometry
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
+
+from .datasets import Dataset
 
 IN_VIEW = 200  # voxels of a structure below which a cut one is not scored
 VENTRICLE = 52  # left lateral ventricle in the OASIS labels
@@ -85,28 +86,38 @@ def variants(image, labels):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    datasets.add_arguments(parser)
+    parser.add_argument("--data", required=True, help="folder of the data set")
+    parser.add_argument("--output", required=True, help="JSON file for the figures")
+    parser.add_argument("--scorer", help="a program that scores label maps, in place of our own measures")
     parser.add_argument("--effort", default="fast")
+    parser.add_argument("--model", default="instant")
+    parser.add_argument("--only", default="", help="only variants whose name holds this text")
     options = parser.parse_args()
-    data = datasets.Dataset(options.data, options.scorer)
+    data = Dataset(options.data)
     atlas, labels = data.read_atlas()
     case = data.validation[0]
     image, truth = read_volume(case.image), read_labels(case.labels)
     rows, whole = {}, None
     with tempfile.TemporaryDirectory() as folder:
         for name, target, answer in variants(image, truth):
-            result, seconds = accuracy.run_ours(atlas, labels, target, options.effort)
+            if whole is not None and options.only not in name:
+                continue
+            started = time.monotonic()
+            result = pipeline.segment(
+                atlas, [labels], target, pipeline.Settings(options.effort, model=options.model),
+                progress=lambda *_: None, warn=lambda text: print("  warning:", text), cancelled=lambda: False,
+            )  # fmt: skip
+            seconds = time.monotonic() - started
             path = Path(folder) / "truth.nii.gz"
             nifti.write(path, answer.array, answer.geometry, lambda: None)
-            groups = data.score(result.labels[0], path, folder)["groups"]
+            groups = data.score(result.labels[0], path, folder, options.scorer)["groups"]
             kept = [
                 key
                 for key, values in data.content["groups"].items()
                 if np.isin(answer.array, values).sum() > IN_VIEW and key in groups
             ]
             whole = whole or groups
-            dice = float(np.mean([groups[key]["dice"] for key in kept]))
-            before = float(np.mean([whole[key]["dice"] for key in kept]))
+            dice, before = (float(np.mean([found[key] for key in kept])) for found in (groups, whole))
             rows[name] = {"dice": dice, "loss": before - dice, "structures": len(kept), "seconds": seconds}
             print(f"{name}: Dice {dice:.4f}, lost {before - dice:+.4f} ({len(kept)} structures), {seconds:.0f} s", flush=True)
             Path(options.output).write_text(json.dumps(rows, indent=1))

@@ -1,7 +1,7 @@
-"""The labelled scans that the benchmarks run on, and the independent scorer.
+"""The labelled scans that the benchmarks run on.
 
 A data set is a folder with dataset.json (the atlas's name and the scored groups of label values), atlas/ and
-validation/, each with NAME_t1 or NAME_mr and NAME_labels as .nii.gz. Neither data nor scorer is part of the project.
+validation/, each with NAME_t1, NAME_mr or the like and NAME_labels as .nii.gz. The data are not part of the project.
 """
 
 import dataclasses
@@ -13,6 +13,8 @@ from pathlib import Path
 from RRLMedSAMEngine import nifti
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 
+from . import measures
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -22,10 +24,8 @@ class Case:
 
 
 class Dataset:
-    """``folder``: of the data set. ``scorer``: path of score.py."""
-
-    def __init__(self, folder, scorer):
-        self.folder, self.scorer = Path(folder), Path(scorer)
+    def __init__(self, folder):
+        self.folder = Path(folder)
         self.name = self.folder.name
         self.content = json.loads((self.folder / "dataset.json").read_text())
         self.atlas = self._cases("atlas")[0]
@@ -42,20 +42,24 @@ class Dataset:
     def read_atlas(self) -> tuple[Volume, Volume]:
         return read_volume(self.atlas.image), read_labels(self.atlas.labels)
 
-    def score(self, labels: Volume, truth: Path, folder: Path) -> dict:
-        """What the scorer says of a label map; ``truth`` is the file of the manual labels."""
+    def score(self, labels: Volume, truth: Path, folder, scorer=None) -> dict:
+        """Dice, HD95 (mm) and Dice of each group of a label map; ``truth`` is the file of the manual labels.
+
+        ``scorer``: a program that is asked instead of `measures.overlap`.
+        """
+        if scorer is None:
+            return measures.overlap(
+                read_labels(truth).array, labels.array, self.content["groups"], labels.geometry.spacing[::-1]
+            )
         path = Path(folder) / "labels.nii.gz"
         nifti.write(path, labels.array, labels.geometry, lambda: None)
-        return self.score_file(path, truth)
+        return self.score_file(path, truth, scorer)
 
-    def score_file(self, path: Path, truth: Path) -> dict:
-        command = [sys.executable, self.scorer, "labels", "--dataset", self.folder / "dataset.json"]
+    def score_file(self, path: Path, truth: Path, scorer=None) -> dict:
+        """As `score`, of a file."""
+        if scorer is None:
+            return self.score(read_labels(path), truth, None)
+        command = [sys.executable, scorer, "labels", "--dataset", self.folder / "dataset.json"]
         done = subprocess.run([*command, "--truth", truth, "--prediction", path], check=True, capture_output=True)
-        return json.loads(done.stdout)
-
-
-def add_arguments(parser) -> None:
-    parser.add_argument("--data", required=True, help="folder of the data set")
-    parser.add_argument("--scorer", required=True, help="path of score.py")
-    parser.add_argument("--output", required=True, help="JSON file for the figures")
-    parser.add_argument("--cases", type=int, help="only so many")
+        found = json.loads(done.stdout)
+        return {**found, "groups": {name: group["dice"] for name, group in found["groups"].items()}}

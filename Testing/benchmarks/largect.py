@@ -1,6 +1,6 @@
 """Seconds and peak memory of a 512 x 512 x 600 CT pair at effort fast: a body made of ellipsoids in Hounsfield units.
 
-    PYTHONPATH=RRLMedSAM .venv/bin/python Testing/benchmarks/largect.py
+    PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.largect
 
 The volumes lie on the disk and are mapped, as the worker has them from the panel.
 """

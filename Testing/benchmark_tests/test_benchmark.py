@@ -1,0 +1,71 @@
+"""The benchmark command on a data set of phantoms, and its measures on maps whose figures are known."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing")
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
+
+from benchmarks import __main__ as benchmark  # noqa: E402
+from benchmarks import measures, report  # noqa: E402
+from enginekit import phantom  # noqa: E402
+from RRLMedSAMEngine import nifti  # noqa: E402
+from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+SHAPE = (26, 24, 28)
+
+
+def test_dice_and_distance_of_maps_that_are_known():
+    truth, found = np.zeros((2, 12, 12, 12), np.uint8)
+    truth[2:8, 2:8, 2:8] = 1
+    found[2:8, 2:8, 4:10] = 1  # two voxels of 1.5 mm further along i
+    figures = measures.overlap(truth, found, {"a": [1], "b": [2]}, (1.0, 1.0, 1.5))
+    assert figures["dice"] == pytest.approx(2 / 3) and figures["groups"] == {"a": pytest.approx(2 / 3)}
+    assert figures["hd95_mm"] == pytest.approx(3.0)
+
+
+def test_a_group_in_one_map_alone_scores_nothing():
+    truth = np.zeros((4, 4, 4), np.uint8)
+    truth[1, 1, 1] = 1
+    figures = measures.overlap(truth, np.zeros_like(truth), {"a": [1]}, (1.0, 1.0, 1.0))
+    assert figures["dice"] == 0 and figures["hd95_mm"] is None
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """An atlas and two bent validation cases."""
+    folder = tmp_path_factory.mktemp("set")
+    cases = {"atlas": [("one", 0.0)], "validation": [("two", 1.5), ("three", -1.5)]}
+    for part, members in cases.items():
+        (folder / part).mkdir()
+        for name, bend in members:
+            image, labels, matrix = phantom(SHAPE, bend)
+            geometry = Geometry(matrix, SHAPE)
+            nifti.write(folder / part / f"{name}_mr.nii.gz", image, geometry, lambda: None)
+            nifti.write(folder / part / f"{name}_labels.nii.gz", labels, geometry, lambda: None)
+    (folder / "dataset.json").write_text(json.dumps({"groups": {"first": [4], "others": [9, 30]}}))
+    return folder
+
+
+def test_a_data_set_gives_a_table_plots_and_every_figure(data, tmp_path, capsys):
+    arguments = ["--data", str(data), "--output", str(tmp_path), "--effort", "fast", "--device", "cpu"]
+    assert benchmark.main(arguments) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [row["case"] for row in rows] == ["three", "two"]
+    assert all(row["dice"] > 0.85 and row["warped_dice"] > 0.85 and row["folding_percent"] == 0 for row in rows)
+    assert all(0.2 < row["local_correlation"] <= 1 and set(row["groups"]) == {"first", "others"} for row in rows)
+    assert (tmp_path / "table.md").read_text() in capsys.readouterr().out
+    assert (tmp_path / "dice.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_has_one_line_a_method():
+    row = {"case": "a", "dice": 0.5, "groups": {}, "seconds": 2.0}
+    lines = report.table([{**row, "method": "instant"}, {**row, "method": "mine"}, {**row, "method": "mine"}]).splitlines()
+    assert len(lines) == 4 and lines[3].startswith("| mine | 2 | 0.500 |")

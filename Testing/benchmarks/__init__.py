@@ -1,0 +1,1 @@
+"""Measurements on labelled scans; started with ``python3 run.py benchmark``."""
