@@ -87,6 +87,9 @@ class FramedAtlas:
     labels: torch.Tensor
     values: np.ndarray
 
+    def to(self, device) -> "FramedAtlas":
+        return FramedAtlas(self.image.to(device), self.labels.to(device), self.values)
+
     @property
     def count(self) -> int:
         """Of the structures, the background among them."""

@@ -184,6 +184,31 @@ def test_a_full_disk_during_a_checkpoint_is_said_and_loses_nothing(tmp_path, sca
     assert second(resume=True).training["steps"] > 2
 
 
+def test_a_damaged_checkpoint_is_said(tmp_path, scans):
+    output = tmp_path / "mine.rrl"
+    with pytest.raises(Cancelled):
+        Run(output, [scans / "a.nrrd"], until=lambda p: "step 1" in p.text)()
+    (tmp_path / "mine.rrl.unfinished" / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(EngineError, match="damaged"):
+        Run(output, [scans / "a.nrrd"])(resume=True)
+
+
+def test_too_little_memory_makes_the_parts_smaller_and_says_so(tmp_path, scans, monkeypatch):
+    tried, real = [], adapt.Trainer.step
+
+    def step(trainer, share):
+        tried.append(trainer.source.patch)
+        if len(tried) == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return real(trainer, share)
+
+    monkeypatch.setattr(adapt.Trainer, "step", step)
+    monkeypatch.setattr(adapt, "SMALLEST_PATCH", 8)
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=3)
+    run()
+    assert max(tried[1]) < max(tried[0]) and "memory did not suffice" in run.warnings[0]
+
+
 def command(tmp_path, scans, *extra):
     return [
         sys.executable, "-m", "RRLMedSAMEngine.adaptcli", "--atlas", write(ATLAS, tmp_path / "atlas.nrrd"),

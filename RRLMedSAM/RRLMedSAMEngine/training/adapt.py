@@ -6,7 +6,6 @@ import shutil
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from .. import __version__, allocator, devices, inference, intensity, memory, models, package, workgrid
@@ -14,11 +13,11 @@ from ..card import Card
 from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, bad_input
 from ..frame import frame_atlas, make_frame
-from ..image import Volume, writing_error
+from ..image import Volume
 from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
-from . import cases, prepare
+from . import cases, checkpoint, prepare
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
 from .samples import Sampler
@@ -29,7 +28,7 @@ from .trainer import Settings as TrainerSettings
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
 CHECKPOINT_SECONDS = 60.0
-CHECKPOINT = "checkpoint.pt"
+SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +92,8 @@ class _Job:
         box = workgrid.anatomy_box(self.atlas, self.window)
         self.frame = make_frame([self.labels], float(self.atlas.geometry.spacing.min()))
         image = workgrid.to_work_grid(self.atlas, self.window, self.frame.spacing, box, "cpu")
-        self.framed = frame_atlas(self.frame, image, self.labels)
+        self.device = devices.ladder(settings.device)[0].device
+        self.framed = frame_atlas(self.frame, image, self.labels).to(self.device)
         self.work = work
         work.mkdir(mode=0o700, exist_ok=True)
         self.spent = 0.0  # seconds, in earlier processes too
@@ -129,9 +129,9 @@ class _Job:
             self.report(Progress("prepare", fraction, f"scan {number + 1} of {len(scans)}", {}))
             try:
                 self.cases.append(maker.make(Path(scan), self.check))
-            except Cancelled:
-                raise
             except EngineError as error:
+                if error.code not in ("bad_input", "no_overlap"):
+                    raise
                 self.skipped += 1
                 self.warn(f"Scan {number + 1} was left out. {error.text}")
         found = sorted(set(self.cases))
@@ -143,15 +143,15 @@ class _Job:
             raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
 
     def train(self):
-        model = self._new_model()
+        model = self._new_model().to(self.device)
         random = torch.Generator().manual_seed(self.settings.seed)
         sampler = Sampler(self.framed, self.cases, inference.window_for(self.framed.image.shape), random)
         distillation = self._distillation(random)
         self.trainer = Trainer(model, sampler, self.settings.trainer, distillation)
         stopping = Stopping(self.framed, self.cases, sampler.patch)
         done = 0.0  # seconds of training
-        if (self.work / CHECKPOINT).exists():
-            state = torch.load(self.work / CHECKPOINT, weights_only=True)
+        state = checkpoint.load(self.work)
+        if state is not None:
             self.trainer.restore(state["trainer"])
             stopping.restore(state["stopping"])
             done, self.total_training = state["done"], state["total"]
@@ -161,7 +161,7 @@ class _Job:
         losses = {}
         while done < self.total_training and not stopping.reached:
             share = done / self.total_training
-            for name, value in self.trainer.step(share).items():
+            for name, value in self._step(share).items():
                 losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
             stopping.look(self.trainer.average, share)
             now = time.monotonic()
@@ -175,6 +175,19 @@ class _Job:
             self.check()
         self.seconds = done
 
+    def _step(self, share) -> dict:
+        try:
+            return self.trainer.step(share)
+        except (MemoryError, RuntimeError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        sampler = self.trainer.source
+        if min(sampler.patch) <= SMALLEST_PATCH:
+            raise EngineError("out_of_memory", "The memory does not suffice for a training.", "Choose the device CPU.")
+        sampler.patch = tuple(max(n * 3 // 4 // 2 * 2, SMALLEST_PATCH) for n in sampler.patch)
+        self.warn(f"The memory did not suffice; the training goes on with parts of {sampler.patch} voxels.")
+        return {}
+
     def _new_model(self) -> Model:
         if self.settings.base is None:
             return Model(self.settings.sizes)
@@ -187,19 +200,14 @@ class _Job:
         folder.mkdir(exist_ok=True)
         cache = FeatureCache(teachers.open_teacher(self.settings.teacher), folder)
         distillation = Distillation(self.settings.sizes, cache, random)
+        distillation.projection.to(self.device)
         self.report(Progress("prepare", PREPARING, "the teacher looks at slices", {}))
         distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self.check)
         return distillation
 
     def _save(self, stopping, done):
-        temporary = self.work / (CHECKPOINT + ".part")
         state = {"trainer": self.trainer.state(), "stopping": stopping.state(), "done": done, "total": self.total_training}
-        try:
-            torch.save(state, temporary)
-            temporary.replace(self.work / CHECKPOINT)
-        except (OSError, RuntimeError) as error:  # RuntimeError: torch's writer, for a full disk too
-            temporary.unlink(missing_ok=True)
-            raise writing_error(error, self.work) from error
+        checkpoint.save(self.work, state)
 
     def card(self, name: str) -> Card:
         """What is known of the finished model."""

@@ -18,10 +18,10 @@ def vary(image: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         return low + (high - low) * float(torch.rand((), generator=random))
 
     def normal(*shape):
-        return torch.randn(shape, generator=random)
+        return torch.randn(shape, generator=random).to(image.device)
 
     if uniform(0, 1) < OTHER_CONTRAST:
-        image = _curve(image, torch.rand(KNOTS, generator=random))
+        image = _curve(image, torch.rand(KNOTS, generator=random).to(image.device))
     elif uniform(0, 1) < 0.5:
         image = image.clamp_min(0) ** math.exp(0.25 * float(normal()))
     if uniform(0, 1) < 0.4:

@@ -27,6 +27,9 @@ class Case:
     labels: torch.Tensor
     trust: torch.Tensor
 
+    def to(self, device) -> "Case":
+        return Case(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+
     @property
     def mean_trust(self) -> float:
         """Over the structures."""

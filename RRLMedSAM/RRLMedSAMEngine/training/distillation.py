@@ -91,8 +91,9 @@ class Distillation:
         slab = cases.load_image(view.path, tuple(part))
         slab = F.pad(slab, [n for size in reversed(slab.shape) for n in (0, size % 2)])
         voxels[2 - view.axis] -= first
-        features = encoder(standardised(slab)[None, None])
-        return self.projection(features, view.axis, voxels.to(slab.dtype)), wanted
+        device = next(encoder.parameters()).device
+        features = encoder(standardised(slab.to(device))[None, None])
+        return self.projection(features, view.axis, voxels.to(device, slab.dtype)), wanted.to(device)
 
 
 def _slice(view: View) -> torch.Tensor:

@@ -46,8 +46,9 @@ class Sample:
 
 
 class Sampler:
-    """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files. ``random``: torch.Generator, CPU.
+    """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files, on the atlas's device.
 
+    ``random``: torch.Generator of the CPU, so that a seed gives the same samples on every device.
     ``mixed``: share of deformed atlas images; ``scan_share``: of the scan in them, at most.
     """
 
@@ -55,7 +56,7 @@ class Sampler:
         self.atlas, self.cases, self.random = atlas, cases, random
         self.mixed, self.scan_share = mixed, scan_share
         self._pairs = PairSampler(atlas, cases, random)
-        self.shape = atlas.image.shape
+        self.shape, self.device = atlas.image.shape, atlas.image.device
         self.patch = tuple(min(p, n) for p, n in zip(patch, self.shape))
         where = (atlas.labels > 0).nonzero()
         self.low, self.high = where.min(dim=0).values, where.max(dim=0).values
@@ -67,12 +68,12 @@ class Sampler:
         path = self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]
         origin = self._origin()
         reach = [slice(max(o - REACH, 0), min(o + p + REACH, n)) for o, p, n in zip(origin, self.patch, self.shape)]
-        case = load(path, tuple(reach))
+        case = load(path, tuple(reach)).to(self.device)
         start = np.array([s.start for s in reach])
         inner = (np.array(origin) - start)[::-1]
         at = self._moved(torch.from_numpy(inner.astype(np.float32)))
         displacement = sample(case.displacement, at)
-        to_atlas = at + torch.from_numpy(start[::-1].astype(np.float32)).view(3, 1, 1, 1) + displacement
+        to_atlas = at + torch.from_numpy(start[::-1].astype(np.float32)).view(3, 1, 1, 1).to(self.device) + displacement
         image = sample(case.image[None], at)[0]
         is_scan = self.uniform(0, 1) > self.mixed
         labels = self._nearest(case.labels, at)
@@ -84,7 +85,7 @@ class Sampler:
             if share < 0.5:  # more atlas than scan: the atlas's own labels fit it better
                 labels, weight = self._carried(to_atlas), torch.ones_like(weight)
         image = appearance.vary(image, self.random)
-        errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random)
+        errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random).to(self.device)
         prior = make_prior(self._carried(to_atlas + errors), self.atlas.count)
         truth = ((prior.structure == labels.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         weight = weight.flatten()[prior.where]
@@ -116,7 +117,8 @@ class Sampler:
         centre = (torch.tensor(self.patch[::-1]).float() - 1) / 2
         at = torch.tensordot(linear, lattice(self.patch, np.eye(4)) - centre.view(3, 1, 1, 1), 1)
         at += (centre + inner).view(3, 1, 1, 1)
-        return at + smooth_field(self.patch, BEND * self.uniform(0, 1), self.random)
+        at += smooth_field(self.patch, BEND * self.uniform(0, 1), self.random)
+        return at.to(self.device)
 
     def _carried(self, voxels):
         return vote(self.atlas.labels, voxels.flatten(1))[0].view(self.patch)

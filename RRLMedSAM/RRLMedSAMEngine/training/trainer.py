@@ -53,30 +53,20 @@ class Trainer:
         self._seen = self._atlas = self._own_atlas = None
 
     def step(self, share_done: float) -> dict:
-        """One sample; ``share_done`` of the training, 0..1, decides rate and targets. Returns the losses."""
+        """One sample; ``share_done`` of the training, 0..1, decides rate and targets. Returns the losses.
+
+        On a graphics card in mixed precision.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = RATE * min(1, (self.steps + 1) / WARM_UP) * (1 - min(share_done, 0.999)) ** 0.9
         sample = self.source.draw()
         if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
             self._look_at(sample.atlas)
-        truth = sample.truth
-        if sample.scan and share_done > self.settings.own_from:
-            with torch.no_grad():
-                own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
-            part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
-            truth = (1 - part) * truth + part * own
-        count = sample.atlas.count
-        masks = self.model(sample.image, self._atlas, sample.prior)
-        parts = {
-            "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
-            "refined": losses.mask_loss(masks.refined, truth, sample.weight, count),
-        }
-        if self.steps % PAIR_EVERY == 0:
-            pair = self.source.pair()
-            parts["registration"] = losses.registration_loss(self.model.velocity(pair.target, pair.atlas), pair)
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
-        if first_stage:
-            parts["distillation"] = self.distillation.loss(self.model.general)
+        with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
+            parts = self._losses(sample, share_done)
+            if first_stage:
+                parts["distillation"] = self.distillation.loss(self.model.general)
         self.optimizer.zero_grad(set_to_none=True)
         sum(WEIGHTS.get(name, 1.0) * part for name, part in parts.items()).backward()
         for part in self.model.children():  # each by itself: a bad registration shall not silence the masks
@@ -87,6 +77,23 @@ class Trainer:
         self.steps += 1
         follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _losses(self, sample, share_done):
+        count, truth = sample.atlas.count, sample.truth
+        if sample.scan and share_done > self.settings.own_from:
+            with torch.no_grad():
+                own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
+            part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
+            truth = (1 - part) * truth + part * own
+        masks = self.model(sample.image, self._atlas, sample.prior)
+        parts = {
+            "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
+            "refined": losses.mask_loss(masks.refined, truth, sample.weight, count),
+        }
+        if self.steps % PAIR_EVERY == 0:
+            pair = self.source.pair()
+            parts["registration"] = losses.registration_loss(self.model.velocity(pair.target, pair.atlas).float(), pair)
+        return parts
 
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
