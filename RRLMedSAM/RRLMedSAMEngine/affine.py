@@ -20,7 +20,9 @@ from .workgrid import WorkImage
 WIDTH = 5  # voxels of the correlation's window
 FOCUS_SHARE = 0.6  # of the atlas's anatomy: structures that fill more of it need no alignment of their own
 STEPS = (60, 80)  # on the coarse and on the fine grid
-SCOUT_STEPS = 25  # for each start, before the best go on
+SCOUT_STEPS, FINALISTS = 25, 3  # for each start, before the best of them go on
+HOPELESS, BETTER = 0.8, 1.1  # a turned start's correlation, relative to the header's, to go on with it and to prefer it
+FOCUS_STEPS = 50
 COARSE_VOXELS = 21  # along the anatomy's mean extent
 # What one step moves: voxels, radians, logarithm of scale, shear.
 STEP_SIZES = (1.0,) * 3 + (0.03,) * 3 + (0.02,) * 6
@@ -177,19 +179,23 @@ def align(target: WorkImage, atlas: WorkImage, near: torch.Tensor, check) -> Ali
         scale = float(np.clip(_radius(atlas) / _radius(target), 0.4, 2.5))
     aligner = Aligner(target, atlas, coarse, centres)
     upright = Starts.of([np.eye(3)], _shifts(target, atlas, centres, fills), scale)
-    upright = _best(aligner, aligner.descend(upright, STEPS[0], check), 2)
+    if len(upright.scale) > FINALISTS:
+        upright = _best(aligner, aligner.descend(upright, SCOUT_STEPS, check), FINALISTS)
+    upright = chosen = _best(aligner, aligner.descend(upright, STEPS[0], check), 2)
     scout = Aligner(target, atlas, 1.5 * coarse, centres)
     turned = Starts.of(_cube_rotations()[1:], [np.zeros(3)], scale)
-    turned = _best(scout, scout.descend(turned, SCOUT_STEPS, check), 3)
-    turned = _best(aligner, aligner.descend(turned, STEPS[0], check), 1)
-    # The header is believed unless turning explains the images clearly better.
-    chosen = turned if aligner.correlation(turned)[0] > 1.1 * aligner.correlation(upright)[0] else upright
+    turned = _best(scout, scout.descend(turned, SCOUT_STEPS, check), FINALISTS)
+    if scout.correlation(turned)[0] > HOPELESS * scout.correlation(upright)[0]:
+        turned = _best(aligner, aligner.descend(turned, STEPS[0], check), 1)
+        # The header is believed unless turning explains the images clearly better.
+        if aligner.correlation(turned)[0] > BETTER * aligner.correlation(upright)[0]:
+            chosen = turned
     finer = Aligner(target, atlas, fine, centres)
     chosen = _best(finer, finer.descend(chosen, STEPS[1], check), 1)
     correlation = float(finer.correlation(chosen)[0])
     if float((near * atlas.foreground).sum()) < FOCUS_SHARE * float(atlas.foreground.sum()):
         finer.focus(chosen, near)
-        chosen = finer.descend(chosen, STEPS[1], check)
+        chosen = finer.descend(chosen, FOCUS_STEPS, check)
     return Alignment(finer.matrix(chosen, 0), correlation)
 
 

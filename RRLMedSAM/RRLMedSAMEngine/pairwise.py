@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import affine, allocator, deformation, intensity, plan, registration, workgrid
+from . import affine, allocator, contrast, deformation, intensity, plan, registration, workgrid
 from .deformation import Deformation
 from .memory import free_gb
 from .sampling import lattice, sample
@@ -60,6 +60,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, model=None, extra
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")
+    moving = contrast.match(moving, fixed, alignment.matrix)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     start = None
     displacement = registration.register(

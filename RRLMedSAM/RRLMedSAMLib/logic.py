@@ -41,6 +41,7 @@ class OneShotLogic:
         target,
         effort="balanced",
         device="auto",
+        model="auto",
         seed=0,
         onProgress=None,
         onFinished=None,
@@ -49,6 +50,9 @@ class OneShotLogic:
         """Starts a run and returns it at once, a `Run`; the callbacks get it as argument.
 
         ``atlasSegmentation``: segmentation node or label map volume node. ``onFailed`` is for cancelled runs too.
+        ``model``: ``auto`` (the shipped model that was adapted to exactly this atlas, else instant), ``instant``
+        (registration alone), a shipped model's name, or the absolute path of a package NAME.rrl. One that cannot be
+        used ends the run with the error ``bad_model``.
         Raises `RunError` where the nodes cannot be used, ValueError for an unknown effort or device, and
         RuntimeError while another run goes on.
         """
@@ -57,7 +61,7 @@ class OneShotLogic:
         if self.isBusy:
             raise RuntimeError("Another run is going on.")
         inputs = Inputs(atlasVolume, atlasSegmentation, target)
-        run = Run(inputs, {"effort": effort, "device": device, "seed": seed}, self.worker)
+        run = Run(inputs, {"effort": effort, "device": device, "model": str(model), "seed": seed}, self.worker)
         self._callbacks = {"progress": onProgress, "finished": onFinished, "failed": onFailed}
         self._run = run
         self._notify("progress", run)

@@ -8,6 +8,7 @@ from slicer.util import VTKObservationMixin
 from . import installation
 from .errors import RunError
 from .messages import _, stageText, timeText
+from .modelview import ModelView
 from .resultview import ResultView
 from .scene import hardenedCopy
 from .sceneinput import roleNames
@@ -19,6 +20,7 @@ class Panel(VTKObservationMixin):
     def __init__(self, ui, logic):
         VTKObservationMixin.__init__(self)
         self.ui, self.logic = ui, logic
+        self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
         self._parameterNode = self._guiTag = None
         self._isEntered = False
@@ -51,6 +53,7 @@ class Panel(VTKObservationMixin):
 
     def onSceneStartClose(self, _caller=None, _event=None):
         self.setParameterNode(None)
+        self.models.forget()
 
     def onSceneReplaced(self, _caller=None, _event=None):
         if self._isEntered:
@@ -70,7 +73,10 @@ class Panel(VTKObservationMixin):
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
             self.update()
 
-    # ------------------------------------------------------------ buttons
+    # ------------------------------------------------------------ choices and buttons
+
+    def onModelChosen(self, value):
+        self._parameterNode.model = value
 
     def onApplyButton(self, _checked=False):
         self.ui.logTextEdit.clear()
@@ -85,6 +91,7 @@ class Panel(VTKObservationMixin):
                 *self._inputs().values(),
                 effort=chosen.effort.value,
                 device=chosen.device.value,
+                model=chosen.model,
                 onProgress=self.onProgress,
                 onFinished=self.onFinished,
                 onFailed=self.onFailed,
@@ -161,6 +168,7 @@ class Panel(VTKObservationMixin):
         """Brings everything but the progress in line with the parameter node and the run."""
         if self._parameterNode is None:
             return
+        self.models.show(self._parameterNode.model)
         obstacle = self._obstacle()
         self.ui.applyButton.setEnabled(obstacle is None)
         self.ui.applyButton.setToolTip(obstacle or _("Transfers the atlas's segments to the target volume."))
@@ -186,7 +194,7 @@ class Panel(VTKObservationMixin):
             return _("Choose: {roles}.").format(roles=", ".join(missing))
         if inputs["atlasVolume"] is inputs["target"]:
             return _("The atlas volume and the target volume are the same node. Choose another target volume.")
-        return None
+        return self.models.problem
 
     def _say(self, text, log=None):
         """Shows the text as status; the log gets a line where it, or ``log`` in its place, is new."""

@@ -7,6 +7,7 @@ from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSe
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 
 from .messages import _
+from .models import AUTOMATIC
 
 
 class Effort(enum.Enum):
@@ -40,11 +41,15 @@ class Device(enum.Enum):
 
 @parameterNodeWrapper
 class RRLMedSAMParameterNode:
-    """``resultSegmentation`` is the segmentation whose results the panel shows."""
+    """``model``: auto, instant, a shipped model's name or a package's path, as the protocol has it.
+
+    ``resultSegmentation`` is the segmentation whose results the panel shows.
+    """
 
     atlasVolume: vtkMRMLScalarVolumeNode
     atlasSegmentation: typing.Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
     target: vtkMRMLScalarVolumeNode
     effort: Effort = Effort.BALANCED
+    model: str = AUTOMATIC
     device: Device = Device.AUTOMATIC
     resultSegmentation: vtkMRMLSegmentationNode

@@ -3,6 +3,7 @@
 import qt
 import slicer
 
+from . import models
 from .messages import _, timeText
 from .sceneoutput import companions, readReport
 
@@ -101,9 +102,11 @@ def volumeText(structure):
 
 
 def figuresText(report):
-    """Time and quality, one a line; short lines, which need no wrapping in a narrow panel."""
+    """Time, model and quality, one a line; short lines, which need no wrapping in a narrow panel."""
+    model = report.get("model", models.INSTANT)  # results made before there were models have none
     lines = [
         _("{time} on {device}").format(time=timeText(sum(report["seconds"].values())), device=report["device"]),
+        _("Model: {name}").format(name=models.label(model) if model == models.INSTANT else model),
         _("Folded voxels: {percent:.2f} %").format(percent=report["folding_percent"]),
         _("Inverse consistency: {mean:.2f} mm").format(mean=report["inverse_consistency_mm"]["mean"]),
     ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import slicer
@@ -218,7 +219,10 @@ def _reportOfSegments(report, structures):
         for row in report.get("structures", [])
         if 1 <= row["label"] <= len(structures)
     ]
-    return {**report, "structures": rows}
+    settings = dict(report.get("settings", {}))
+    if "model" in settings:
+        settings["model"] = os.path.basename(settings["model"])  # a folder's name may be a patient's
+    return {**report, "settings": settings, "structures": rows}
 
 
 def _concatenated(first, second):

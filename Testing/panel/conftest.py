@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from driver import fakeCommand
+from driver import Driver, fakeCommand
 from host.fixtures import *  # noqa: F403
 from RRLMedSAMLib.logic import OneShotLogic
 from RRLMedSAMLib.workerprocess import WorkerProcess
@@ -50,3 +50,11 @@ def openModule(moduleLoader):
         return loaded
 
     return open_
+
+
+@pytest.fixture
+def driver(openModule):
+    """The user of an open panel whose worker is a well-behaved fake."""
+    user = Driver(openModule())
+    user.worker("good")
+    return user

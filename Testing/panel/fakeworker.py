@@ -96,6 +96,7 @@ def answer(request):
                     "model": request.model,
                     "seed": request.seed,
                 },
+                "model": "instant",
                 "device": "CPU",
                 "seconds": {"read": 0.1, "align": 0.2, "deform": 0.5, "transfer": 0.1, "write": 0.1},
                 "folding_percent": 0.0,

@@ -30,9 +30,9 @@ def test_every_resource_is_packaged():
     assert listed("MODULE_PYTHON_RESOURCES") == present("Resources/**/*")
 
 
-@pytest.mark.parametrize("module", ["RRLMedSAMLib.logic", "RRLMedSAMLib.sceneoutput", "RRLMedSAMLib.workerprocess"])
+@pytest.mark.parametrize("module", ["logic", "models", "sceneoutput", "workerprocess"])
 def test_slicers_process_never_imports_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'RRLMedSAMEngine.pipeline' in sys.modules)"
+    code = f"import sys, RRLMedSAMLib.{module}; sys.exit('torch' in sys.modules or 'RRLMedSAMEngine.pipeline' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(MODULE)})
 
 

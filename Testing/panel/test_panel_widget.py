@@ -10,7 +10,7 @@ import phantom
 import pytest
 import slicer
 import slicer.util
-from driver import Driver, fakeCommand
+from driver import fakeCommand
 from host.events import Heartbeat, pump
 from phantom import boxes
 from RRLMedSAMLib import logic, sceneoutput
@@ -19,13 +19,6 @@ from RRLMedSAMLib.parameters import Device, Effort
 from RRLMedSAMLib.workerprocess import WorkerProcess
 
 SHAPE = (20, 24, 28)
-
-
-@pytest.fixture
-def driver(openModule):
-    user = Driver(openModule())
-    user.worker("good")
-    return user
 
 
 @pytest.fixture
@@ -121,6 +114,7 @@ def test_a_click_brings_results(driver, nodes, scene):
     assert driver.nodeNames == [f"target {suffix}" for suffix in suffixes]
     assert driver.ui.resultLabel.text.splitlines() == [
         "1 s on CPU",
+        "Model: Instant (no training)",
         "Folded voxels: 0.00 %",
         "Inverse consistency: 0.01 mm",
     ]

@@ -1,0 +1,98 @@
+"""What can be chosen as model, and what is known of it. Reads packages' cards, never their weights."""
+
+import dataclasses
+import os
+from pathlib import PureWindowsPath
+
+from RRLMedSAMEngine.card import Card, read_card
+from RRLMedSAMEngine.errors import EngineError
+
+from .messages import _
+
+AUTOMATIC, INSTANT = "auto", "instant"  # the engine's words
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "Models")
+ENDING = ".rrl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """``hint``: what it is, in a sentence. ``card``: of a package that can be read.
+
+    ``problem``: why it cannot be used, or None; ``hint`` says the same then.
+    """
+
+    label: str
+    hint: str
+    card: Card | None = None
+    problem: str | None = None
+
+
+def shipped():
+    """The names of the shipped packages."""
+    files = os.listdir(FOLDER) if os.path.isdir(FOLDER) else []
+    return sorted(name[: -len(ENDING)] for name in files if name.endswith(ENDING))
+
+
+def label(value):
+    """What a value of the parameter ``model`` is called in a list."""
+    names = {AUTOMATIC: _("Automatic"), INSTANT: _("Instant (no training)")}
+    # A path may come with a scene from another system: this class splits at either kind of slash.
+    return names.get(value) or PureWindowsPath(value).name.removesuffix(ENDING)
+
+
+def choice(value):
+    """The `Choice` that a value of the parameter ``model`` stands for."""
+    hints = {
+        AUTOMATIC: _("The shipped model made for exactly this atlas, otherwise instant."),
+        INSTANT: _("Registration alone: needs no model."),
+    }
+    if value in hints:
+        return Choice(label(value), hints[value])
+    path = value if isPackage(value) else os.path.join(FOLDER, value + ENDING)
+    if not os.path.isfile(path):
+        text = _("The model {name} cannot be found. Choose another one, or put its file back.")
+        return _unusable(value, text.format(name=label(value)))
+    try:
+        card = read_card(path)
+    except EngineError as error:
+        return _unusable(value, str(error))
+    return Choice(label(value), card.summary, card)
+
+
+def isPackage(value):
+    """Whether the value is a path of the user's, not a name."""
+    return os.path.isabs(value)
+
+
+def _unusable(value, problem):
+    return Choice(label(value), problem, problem=problem)
+
+
+def cardText(card):
+    """The card, one fact a line; a fact that it does not have is left out."""
+    training = card.training
+    trained = None
+    if "scans" in training and isinstance(training.get("seconds"), (int, float)):
+        trained = _("{scans} scans in {minutes:.0f} min").format(
+            scans=training["scans"], minutes=training["seconds"] / 60
+        )
+    facts = [
+        (_("Made on"), card.date),
+        (_("Trained on"), trained),
+        (_("Structures"), len(card.structures)),
+        (_("Intensities"), card.intensity),
+        (_("Figures"), _inWords(card.figures)),
+        (_("Sources"), _inWords(card.sources)),
+        (_("Terms"), card.terms),
+    ]
+    lines = [card.name, card.summary, *(f"{name}: {value}" for name, value in facts if value)]
+    return "\n".join(line for line in lines if line)
+
+
+def _inWords(value):
+    """What JSON holds, which may be anything, as text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_inWords(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_inWords, value))
+    return str(value)

@@ -1,0 +1,55 @@
+"""An atlas takes on the contrast of a target that shows the anatomy the other way round, and only then."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing")
+
+from RRLMedSAMEngine import contrast, filters  # noqa: E402
+from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
+from RRLMedSAMEngine.workgrid import WorkImage  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+SHAPE = (32, 32, 32)
+INSIDE = (slice(10, 22),) * 3
+
+
+def head(change=lambda tissue: tissue):
+    """A ball of smoothly varying tissue, 0.3 to 0.9, in the air; ``change`` recolours the tissue."""
+    torch.manual_seed(0)
+    k, j, i = np.indices(SHAPE) - 15.5
+    body = torch.from_numpy(k**2 + j**2 + i**2 < 13**2)
+    noise = filters.gaussian(torch.rand(SHAPE), 2.0)
+    tissue = 0.3 + 0.6 * (noise - noise.min()) / (noise.max() - noise.min())
+    image = torch.where(body, change(tissue), torch.zeros(()))
+    return WorkImage(image, Geometry(np.eye(4), SHAPE), body, np.zeros((3, 2), bool))
+
+
+def test_an_atlas_of_the_same_contrast_stays_as_it_is():
+    atlas = head()
+    assert contrast.match(atlas, head(), np.eye(4)) is atlas
+    assert contrast.match(atlas, head(lambda t: t**2.2), np.eye(4)) is atlas
+
+
+def test_an_inverted_contrast_is_taken_over():
+    target = head(lambda t: 1.1 - t)
+    matched = contrast.match(head(), target, np.eye(4))
+    assert float((matched.image - target.image)[INSIDE].abs().max()) < 0.05
+    assert float(matched.image[0, 0, 0]) == 0.0  # the air stays air
+
+
+def test_the_alignment_says_which_voxels_meet():
+    """The atlas lies 40 mm away along x; the alignment brings them together."""
+    atlas, target = head(), head(lambda t: 1.1 - t)
+    away, affine = np.eye(4), np.eye(4)
+    away[0, 3] = affine[0, 3] = 40.0
+    far = WorkImage(atlas.image, Geometry(away, SHAPE), atlas.foreground, atlas.cut)
+    assert torch.allclose(contrast.match(far, target, affine).image, contrast.match(atlas, target, np.eye(4)).image)
+
+
+def test_images_that_do_not_meet_change_nothing():
+    atlas = head()
+    apart = np.eye(4)
+    apart[0, 3] = 500.0
+    assert contrast.match(atlas, head(lambda t: 1.1 - t), apart) is atlas
