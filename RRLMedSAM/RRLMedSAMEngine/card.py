@@ -4,12 +4,15 @@ import dataclasses
 import json
 import typing
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 
 from .errors import EngineError
 
 SCHEMA = 1
 CARD, WEIGHTS = "card.json", "weights.safetensors"
+# RuntimeError: an encrypted member; NotImplementedError: an unknown compression
+DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
 LARGEST = 200 << 20  # bytes of a package's files together: a model has 20 MB
 
 
@@ -67,7 +70,7 @@ class opened:
 
     def __exit__(self, kind, error, _trace):
         self._zip.close()
-        if kind is not None and issubclass(kind, (zipfile.BadZipFile, OSError, EOFError, NotImplementedError)):
+        if kind is not None and issubclass(kind, DAMAGE):
             raise bad_model("The model package is damaged.") from error
 
 
@@ -85,7 +88,7 @@ def _check_members(members):
 def _parsed(content: bytes) -> Card:
     try:
         values = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise bad_model("The model's card cannot be read.") from error
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != SCHEMA:

@@ -21,7 +21,6 @@ class Choice:
     ``problem``: why it cannot be used, or None; ``hint`` says the same then.
     """
 
-    label: str
     hint: str
     card: Card | None = None
     problem: str | None = None
@@ -47,16 +46,16 @@ def choice(value):
         INSTANT: _("Registration alone: needs no model."),
     }
     if value in hints:
-        return Choice(label(value), hints[value])
+        return Choice(hints[value])
     path = value if isPackage(value) else os.path.join(FOLDER, value + ENDING)
     if not os.path.isfile(path):
         text = _("The model {name} cannot be found. Choose another one, or put its file back.")
-        return _unusable(value, text.format(name=label(value)))
+        return _unusable(text.format(name=label(value)))
     try:
         card = read_card(path)
     except EngineError as error:
-        return _unusable(value, str(error))
-    return Choice(label(value), card.summary, card)
+        return _unusable(str(error))
+    return Choice(card.summary, card)
 
 
 def isPackage(value):
@@ -64,8 +63,8 @@ def isPackage(value):
     return os.path.isabs(value)
 
 
-def _unusable(value, problem):
-    return Choice(label(value), problem, problem=problem)
+def _unusable(problem):
+    return Choice(problem, problem=problem)
 
 
 def cardText(card):

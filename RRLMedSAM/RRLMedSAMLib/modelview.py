@@ -31,7 +31,8 @@ class ModelView:
         hint, card = self.ui.modelHintLabel, choice.card
         hint.setText(choice.hint)
         hint.setEnabled(choice.problem is not None)  # grey as the other hints, unless something is wrong
-        self.ui.modelComboBox.setToolTip(value if models.isPackage(value) else _("What was learned before, if anything."))
+        toolTip = value if models.isPackage(value) else _("Learned weights that help the registration, or none.")
+        self.ui.modelComboBox.setToolTip(toolTip)
         self.ui.modelCardLabel.setText(models.cardText(card) if card is not None else "")
         self.ui.modelCardButton.setVisible(card is not None)
         self._showCard()
@@ -76,7 +77,8 @@ class ModelView:
 def askForPackage(parent):
     """The absolute path of the package that the user picks in a dialog, or None."""
     # Not the static function, which returns a text in Slicer and a tuple in other Qt for Python.
-    dialog = qt.QFileDialog(parent, _("Choose a model"), "", _("Model packages (*{ending})").format(ending=models.ENDING))
+    filters = _("Model packages (*{ending})").format(ending=models.ENDING)
+    dialog = qt.QFileDialog(parent, _("Choose a model"), "", filters)
     dialog.setFileMode(qt.QFileDialog.ExistingFile)
     isAccepted = dialog.exec_()
     files = dialog.selectedFiles()

@@ -134,7 +134,19 @@ def test_a_card_that_holds_something_else(path, changes):
     assert "card" in refusal(with_card(path, **changes))
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_compressed_package(path):
+    content = members(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, part in content.items():
+            file.writestr(name, part)
+        start = file.getinfo(CARD).header_offset + 30 + len(CARD)
+    damaged = bytearray(path.read_bytes())
+    damaged[start : start + 20] = b"\xff" * 20
+    path.write_bytes(damaged)
+    refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_card_that_is_none(path, content):
     refusal(rebuilt(path, {**members(path), CARD: content}))
 

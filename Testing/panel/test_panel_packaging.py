@@ -32,7 +32,8 @@ def test_every_resource_is_packaged():
 
 @pytest.mark.parametrize("module", ["logic", "models", "sceneoutput", "workerprocess"])
 def test_slicers_process_never_imports_torch(module):
-    code = f"import sys, RRLMedSAMLib.{module}; sys.exit('torch' in sys.modules or 'RRLMedSAMEngine.pipeline' in sys.modules)"
+    heavy = "{'torch', 'RRLMedSAMEngine.pipeline'}"
+    code = f"import sys, RRLMedSAMLib.{module}; sys.exit(bool({heavy} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(MODULE)})
 
 
