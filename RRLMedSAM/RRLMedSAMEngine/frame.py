@@ -107,5 +107,5 @@ def frame_atlas(frame: Frame, image: WorkImage, labels: Volume) -> FramedAtlas:
 def numbered(labels: np.ndarray, values: np.ndarray) -> torch.Tensor:
     """Label values (k, j, i) as 0 for the background and 1, 2, .. for ``values``, ascending: int64."""
     place = np.searchsorted(values, labels)
-    place[place == len(values)] = 0
-    return torch.from_numpy(np.where(values[place] == labels, place + 1, 0))
+    known = np.append(values, -1)  # a place beyond the last value is none of them
+    return torch.from_numpy(np.where((known[place] == labels) & (place < len(values)), place + 1, 0))

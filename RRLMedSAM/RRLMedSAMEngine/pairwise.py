@@ -29,11 +29,11 @@ class Registered:
     figures: dict
 
 
-def register(atlas, atlas_labels, target, effort, step, clock, model=None, extra_cost=0.0) -> Registered:
+def register(atlas, atlas_labels, target, effort, step, clock, extra_cost=0.0) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
-    ``model``: a `Learned` whose registration network starts the deformation, or None. ``clock``: a `Progress`, which is
-    told the cost of the whole run; ``extra_cost`` is what follows, for each voxel of the work grid.
+    ``clock``: a `Progress`, which is told the cost of the whole run; ``extra_cost`` is what follows, for each voxel of
+    the work grid.
     """
     windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
     boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
@@ -49,7 +49,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, model=None, extra
         for v, w, box in zip((atlas, target), windows, boxes)
     )
     shape = fixed.grid.shape
-    levels = plan.levels(shape, spacing, effort, started=False)
+    levels = plan.levels(shape, spacing, effort)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
     clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + (8 + extra_cost) * voxels)
@@ -62,9 +62,8 @@ def register(atlas, atlas_labels, target, effort, step, clock, model=None, extra
     clock.enter("deform")
     moving = contrast.match(moving, fixed, alignment.matrix)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
-    start = None
     displacement = registration.register(
-        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining)), start
+        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
     )
     allocator.give_back()  # each part needs arrays of other sizes: what is free in between only adds to the peak
     to_atlas = moving.grid.lps_to_voxel @ alignment.matrix @ fixed.grid.voxel_to_lps

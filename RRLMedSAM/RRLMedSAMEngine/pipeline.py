@@ -66,9 +66,9 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
     def attempt(step):
-        learned = model and Learned(*model, atlas, atlas_labels, step.device)
+        learned = model and Learned(model[0], atlas, atlas_labels, step.device)
         found = pairwise.register(
-            atlas, atlas_labels, target, settings.effort, step, clock, learned, TRANSFER_COST + (MODEL_COST if model else 0),
+            atlas, atlas_labels, target, settings.effort, step, clock, TRANSFER_COST + (MODEL_COST if model else 0),
         )
         return found, *_transfer(atlas_labels, target, found, settings.effort, learned, clock)
 

@@ -40,17 +40,13 @@ def work_spacing(target_box_mm3: float, spacings, effort: str, coarser: float = 
     return coarser * max(*spacings, smallest)
 
 
-def levels(shape, spacing: float, effort: str, started: bool = False) -> list[Level]:
-    """Coarse to fine, for a finest work grid ``shape`` (k, j, i) of ``spacing`` mm.
-
-    ``started``: a network's displacement is there to begin with, so that the coarse levels have little to do."""
+def levels(shape, spacing: float, effort: str) -> list[Level]:
+    """Coarse to fine, for a finest work grid ``shape`` (k, j, i) of ``spacing`` mm."""
     count = 1
     while count < LEVELS and min(shape) / 2**count >= SMALLEST and max(shape) / 2 ** (count - 1) > 30:
         count += 1
     given = EFFORTS[effort]
     steps = [given.finest_steps, given.middle_steps] + [given.coarse_steps] * count
-    if started:
-        count, steps = min(count, 2), [given.finest_steps, given.middle_steps // 2]
     return [Level(spacing * 2**n, steps[n], WIDTH) for n in reversed(range(count))]
 
 

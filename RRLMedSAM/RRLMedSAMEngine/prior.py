@@ -11,21 +11,21 @@ SIGMA = 1.5  # voxels of the frame by which a registration may be off
 RAREST = 0.02  # share below which a structure is no candidate
 
 
-def make_prior(labels: torch.Tensor, count: int) -> Candidates:
-    """The candidates near each voxel of warped ``labels`` (k, j, i) int, 0 .. count - 1.
+def make_prior(labels: torch.Tensor) -> Candidates:
+    """The candidates near each voxel of warped ``labels`` (k, j, i) int, 0 and above.
 
     The top `COUNT` of the one-hot maps smoothed by `SIGMA`, found structure by structure in boxes: no map of all
     structures is ever held.
     """
-    shape, number = labels.shape, min(COUNT, count)
-    best = torch.zeros(number, *shape, device=labels.device)
-    structure = torch.zeros(number, *shape, dtype=torch.int64, device=labels.device)
+    shape = labels.shape
+    best = torch.zeros(COUNT, *shape, device=labels.device)
+    structure = torch.zeros(COUNT, *shape, dtype=torch.int64, device=labels.device)
     reach = len(filters.gaussian_kernel(SIGMA)) - 1
     for value, box in boxes(labels, reach):
         share = filters.gaussian((labels[box] == value).to(torch.float32), SIGMA)
         who = torch.full(share.shape, value, dtype=torch.int64, device=labels.device)
         # The new one moves down the sorted list until it meets a larger one.
-        for rank in range(number):
+        for rank in range(COUNT):
             held, holder = best[rank][box], structure[rank][box]
             larger = share > held
             best[rank][box], share = torch.where(larger, share, held), torch.where(larger, held, share)

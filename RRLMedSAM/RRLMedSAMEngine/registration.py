@@ -30,13 +30,13 @@ class Level:
     width: int
 
 
-def register(target: WorkImage, atlas: WorkImage, affine: np.ndarray, levels, step_done, start=None) -> torch.Tensor:
+def register(target: WorkImage, atlas: WorkImage, affine: np.ndarray, levels, step_done) -> torch.Tensor:
     """Displacement u in voxels of the target's work grid: x + u(x), then ``affine``, is the atlas point.
 
     ``affine``: (4, 4), LPS mm, target point -> atlas point. ``levels``: coarse to fine, the last at the target's
-    spacing. ``start``: a displacement to begin with, like the one returned, or None. ``step_done()`` is called after each step and may raise to stop. Returns (3, k, j, i), along i, j, k.
+    spacing. ``step_done()`` is called after each step and may raise to stop. Returns (3, k, j, i), along i, j, k.
     """
-    displacement, coarser = start, target
+    displacement, coarser = None, None
     for level in levels:
         fixed, moving = target.coarser(level.spacing), atlas.coarser(level.spacing)
         if displacement is None:

@@ -55,7 +55,7 @@ def test_tokens_are_means_under_the_mask():
 def test_the_same_weights_serve_any_number_of_structures(count):
     torch.manual_seed(0)
     model, image, labels = Model(SMALL), torch.randn(1, 1, 32, 32, 32), cubes(count)
-    masks = model(image, model.describe(image, labels, count), make_prior(labels, count))
+    masks = model(image, model.describe(image, labels, count), make_prior(labels))
     assert masks.refined.winner().shape == labels.shape
     assert int(masks.refined.winner().max()) < count
 
@@ -63,7 +63,7 @@ def test_the_same_weights_serve_any_number_of_structures(count):
 def test_an_untrained_model_leaves_the_registrations_mask_as_it_is():
     torch.manual_seed(0)
     model, image, labels = Model(SMALL), torch.randn(1, 1, 32, 32, 32), cubes(5)
-    prior = make_prior(labels, 5)
+    prior = make_prior(labels)
     masks = model(image, model.describe(image, labels, 5), prior)
     assert torch.allclose(masks.coarse.logits, prior.logits, atol=1e-5)
 
@@ -76,7 +76,7 @@ def test_without_the_prompt_the_mask_does_not_reach_the_features():
         model = Model(Sizes(**{**SMALL.__dict__, "prompted": prompted}))
         torch.nn.init.normal_(model.refined.weights[-1].weight)
         image, labels = torch.randn(1, 1, 32, 32, 32), cubes(4)
-        prior = make_prior(labels, 4)
+        prior = make_prior(labels)
         other = prior.with_logits(prior.logits.flip(0))
         features = model.medical(image)
         tokens = torch.randn(4, 16)
@@ -87,7 +87,7 @@ def test_without_the_prompt_the_mask_does_not_reach_the_features():
 
 
 def test_each_voxels_vote_is_shared_among_its_candidates_alone():
-    prior = make_prior(cubes(6), 6)
+    prior = make_prior(cubes(6))
     assert torch.allclose(prior.probability.sum(dim=0), torch.ones(len(prior.where)))
     assert float(prior.probability[prior.logits == NEVER].max()) < 1e-6
     inside = (slice(3, 5),) * 3  # of the first cube
@@ -132,7 +132,7 @@ def test_windows_cover_the_frame(shape):
 def test_a_mask_votes_for_its_labels_between_its_voxels():
     labels = torch.zeros(8, 8, 8, dtype=torch.int64)
     labels[:, :, 4:] = 1
-    prior = make_prior(labels, 2)
+    prior = make_prior(labels)
     to_frame = np.eye(4)
     to_frame[0, 3] = 1.0  # the grid at which it is asked begins one voxel later
     votes = inference.Votes(prior, np.array([70]), to_frame)
@@ -145,7 +145,7 @@ def test_a_mask_votes_for_its_labels_between_its_voxels():
 def test_predictions_of_a_whole_frame_are_the_models_own():
     torch.manual_seed(0)
     model, labels, image = Model(SMALL), cubes(4), torch.rand(32, 32, 32)
-    prior, described = make_prior(labels, 4), inference.describe(model, image, labels, 4)
+    prior, described = make_prior(labels), inference.describe(model, image, labels, 4)
     refined, coarse = inference.predict(model, image, described, prior, lambda: None)
     with torch.no_grad():
         masks = model(standardised(image)[None, None], described, prior)

@@ -88,7 +88,7 @@ def test_contrast_changes_leave_finite_images():
 
 def test_the_mask_loss_is_least_for_the_truth():
     labels = framed_atlas().labels
-    prior = make_prior(labels, 3)
+    prior = make_prior(labels)
     truth = ((prior.structure == labels.flatten()[prior.where]) & (prior.logits > NEVER)).float()
     weight = torch.ones(len(prior.where))
     right = losses.mask_loss(prior.with_logits(truth * 20), truth, weight, 3)

@@ -86,7 +86,7 @@ class Sampler:
                 labels, weight = self._carried(to_atlas), torch.ones_like(weight)
         image = appearance.vary(image, self.random)
         errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random).to(self.device)
-        prior = make_prior(self._carried(to_atlas + errors), self.atlas.count)
+        prior = make_prior(self._carried(to_atlas + errors))
         truth = ((prior.structure == labels.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         weight = weight.flatten()[prior.where]
         # Where the mask is so wrong that the right structure is no candidate there is nothing to choose.

@@ -55,7 +55,7 @@ class Synthesiser:
         at = lattice(PATCH, np.eye(4)) + displacement
         truth = self._carried(labels, at)
         errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random)
-        prior = make_prior(self._carried(labels, at + errors), count)
+        prior = make_prior(self._carried(labels, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
         atlas = self._rendered(labels, look)
