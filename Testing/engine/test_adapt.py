@@ -73,7 +73,7 @@ class Run:
 def adapted(tmp_path_factory, scans):
     run = Run(tmp_path_factory.mktemp("models") / "mine.rrl", adaptcli.find_scans(scans))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adapt, "PREPARING", 1.0)  # so short a time would not do for all scans
+        patch.setattr(adapt, "PREPARING", 100.0)  # so short a time would not do for all scans
         return run, run()
 
 
@@ -151,7 +151,7 @@ def test_without_a_usable_scan_nothing_is_written(tmp_path, scans, names):
 
 
 def test_a_scan_of_something_else_is_left_out(tmp_path, scans, monkeypatch):
-    monkeypatch.setattr(adapt, "PREPARING", 1.0)
+    monkeypatch.setattr(adapt, "PREPARING", 100.0)
     noise = Volume(np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32), ATLAS.geometry)
     run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd", write(noise, tmp_path / "noise.nrrd")], seconds=8)
     assert run().training["scans"] == 1

@@ -5,13 +5,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 import numpy as np  # noqa: E402
+from RRLMedSAMEngine import models  # noqa: E402
 from RRLMedSAMEngine.frame import FramedAtlas  # noqa: E402
 from RRLMedSAMEngine.networks.candidates import NEVER  # noqa: E402
 from RRLMedSAMEngine.networks.encoder import Encoder  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.prior import make_prior  # noqa: E402
-from RRLMedSAMEngine.training import appearance, cases, losses, pairs, synthesis, trainer  # noqa: E402
+from RRLMedSAMEngine.training import appearance, cases, general, losses, pairs, synthesis, trainer  # noqa: E402
 from RRLMedSAMEngine.training.distillation import Distillation, choose_views  # noqa: E402
 from RRLMedSAMEngine.training.featurecache import FeatureCache  # noqa: E402
 from RRLMedSAMEngine.training.samples import Sampler  # noqa: E402
@@ -207,3 +208,12 @@ def test_the_general_encoder_learns_what_the_teacher_sees(case_file, tmp_path):
         distillation.loss(encoder).backward()
         optimizer.step()
     assert distillation.cosine(encoder, views) > max(0.8, before)
+
+
+def test_a_general_model_is_trained_without_a_scan(tmp_path, monkeypatch):
+    monkeypatch.setattr(general, "Sizes", lambda: SMALL)
+    monkeypatch.setattr(synthesis, "PATCH", (24, 24, 24))
+    card = general.train([], tmp_path / "general.rrl", 2.0, 0, torch.device("cpu"), print)
+    assert card.atlas_fingerprint == "" and card.training["steps"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["general.rrl"]
+    assert models.read(tmp_path / "general.rrl")[1] == card

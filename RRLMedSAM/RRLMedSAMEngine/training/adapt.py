@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import shutil
 import time
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def adapt(atlas, labels, scans, output, settings, *, resume=False, report, warn,
     job.train()
     report(Progress("write", 1.0, "", {}))
     card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem))
-    shutil.rmtree(work)
+    checkpoint.remove(work)
     return card
 
 

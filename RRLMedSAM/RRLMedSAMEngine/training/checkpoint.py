@@ -1,6 +1,7 @@
 """A training's state on the disk: whole, or the one before."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import torch
@@ -31,3 +32,8 @@ def load(folder: Path) -> dict | None:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise bad_input("The unfinished adaptation is damaged.", "Delete its folder and begin anew.") from error
+
+
+def remove(folder: Path) -> None:
+    """The folder with all that was kept for going on."""
+    shutil.rmtree(folder)

@@ -34,10 +34,10 @@ ERROR = 1.5  # voxels: of the registration errors, at most
 
 
 class Synthesiser:
-    """``maps``: label map files of any anatomy. ``random``: torch.Generator, CPU."""
+    """``maps``: label map files of any anatomy. ``random``: torch.Generator of the CPU; samples go to ``device``."""
 
-    def __init__(self, maps: list[Path], random: torch.Generator):
-        self.random = random
+    def __init__(self, maps: list[Path], random: torch.Generator, device="cpu"):
+        self.random, self._device = random, device
         self._maps = [torch.from_numpy(np.unique(read_labels(m).array, return_inverse=True)[1].astype(np.int16)) for m in maps]
 
     def uniform(self, low: float, high: float) -> float:
@@ -49,12 +49,12 @@ class Synthesiser:
 
     def draw(self) -> Sample:
         shapes = not self._maps or self.uniform(0, 1) < SHAPES
-        labels = self._shapes() if shapes else self._anatomy()
+        labels = (self._shapes() if shapes else self._anatomy()).to(self._device)
         count = int(labels.max()) + 1
-        displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, knot=16)
-        at = lattice(PATCH, np.eye(4)) + displacement
+        displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, knot=16).to(self._device)
+        at = lattice(PATCH, np.eye(4), self._device) + displacement
         truth = self._carried(labels, at)
-        errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random)
+        errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random).to(self._device)
         prior = make_prior(self._carried(labels, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
@@ -97,8 +97,8 @@ class Synthesiser:
         return means, self.uniform(0, 0.08) * torch.rand(count, generator=self.random)
 
     def _rendered(self, labels, look):
-        means, spreads = look
-        image = means[labels] + spreads[labels] * torch.randn(PATCH, generator=self.random)
+        means, spreads = (x.to(self._device) for x in look)
+        image = means[labels] + spreads[labels] * torch.randn(PATCH, generator=self.random).to(self._device)
         image = filters.gaussian(image, self.uniform(0.3, 1.0))
         return appearance.vary(image, self.random)
 
