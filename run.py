@@ -84,7 +84,7 @@ def check_parts(environment, command):
 
 def run(environment, command, arguments):
     """Becomes the command where the system can do that, else waits for it and returns its exit code."""
-    folders = [ENGINE, TESTING]
+    folders = [ENGINE] if MODULES[command].startswith("RRLMedSAMEngine") else [ENGINE, TESTING]
     variables = environment.variables(PYTHONPATH=os.pathsep.join(folders))
     if command == "test":
         os.chdir(ROOT)

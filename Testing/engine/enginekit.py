@@ -69,7 +69,7 @@ def segment_request(folder, number=1, *, atlas=None, target=None, **settings) ->
         atlas=protocol.Array("atlas.npy", rows(atlas_matrix)),
         atlas_labels=[protocol.Array("labels0.npy", rows(atlas_matrix))],
         target=protocol.Array("target.npy", rows(target_matrix)),
-        **{"effort": "fast", "device": "cpu", **settings},
+        **{"effort": "fast", "device": "cpu", "model": "instant", **settings},
     )
 
 

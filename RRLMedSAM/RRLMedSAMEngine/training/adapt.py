@@ -114,6 +114,10 @@ class _Job:
         self.last = now
         return self.spent
 
+    def _prepared(self) -> float:
+        """The fraction of the whole that the time before the training was: at most half."""
+        return min(self.tick() / self.total, 0.5)
+
     def prepare(self, scans):
         maker = prepare.Preparation(
             self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
@@ -124,8 +128,7 @@ class _Job:
             if self.cases and self.tick() - began > PREPARING * self.total:
                 self.warn(f"The time allows for {number} of {len(scans)} scans; the others were left out.")
                 break
-            fraction = min((self.tick() - began) / self.total, PREPARING)
-            self.report(Progress("prepare", fraction, f"scan {number + 1} of {len(scans)}", {}))
+            self.report(Progress("prepare", self._prepared(), f"scan {number + 1} of {len(scans)}", {}))
             try:
                 self.cases.append(maker.make(Path(scan), self.check))
             except EngineError as error:
@@ -156,6 +159,7 @@ class _Job:
             done, self.total_training = state["done"], state["total"]
         else:
             self.total_training = max(self.total - self.tick(), 0.5 * self.total)
+        prepared = self._prepared()
         saved = self.last = time.monotonic()
         losses = {}
         while done < self.total_training and not stopping.reached:
@@ -167,7 +171,7 @@ class _Job:
             done += now - self.last
             self.last = now
             text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
-            self.report(Progress("train", PREPARING + (1 - PREPARING) * share, text, dict(losses)))
+            self.report(Progress("train", prepared + (1 - prepared) * share, text, dict(losses)))
             if now - saved > CHECKPOINT_SECONDS or self.cancelled():
                 self._save(stopping, done)
                 saved = now
@@ -200,7 +204,7 @@ class _Job:
         cache = FeatureCache(teachers.open_teacher(self.settings.teacher), folder)
         distillation = Distillation(self.settings.sizes, cache, random)
         distillation.projection.to(self.device)
-        self.report(Progress("prepare", PREPARING, "the teacher looks at slices", {}))
+        self.report(Progress("prepare", self._prepared(), "the teacher looks at slices", {}))
         distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self.check)
         return distillation
 

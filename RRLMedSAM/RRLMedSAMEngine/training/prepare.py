@@ -15,7 +15,7 @@ from ..transfer import Transfer
 from . import cases
 
 EFFORT = "balanced"
-POOR = 0.6  # of the median trust, below which a scan is left out: it shows something else
+POOR = 0.6  # of the upper quartile of trust, below which a scan is left out: it shows something else
 
 
 def content_hash(volume: Volume) -> str:
@@ -69,4 +69,4 @@ class Preparation:
 def without_strangers(paths: list[Path]) -> list[Path]:
     """The cases whose registration is about as good as the others': another anatomy or modality falls behind."""
     trust = np.array([cases.mean_trust(path) for path in paths])
-    return [path for path, value in zip(paths, trust) if value >= POOR * np.median(trust)]
+    return [path for path, value in zip(paths, trust) if value >= POOR * np.percentile(trust, 75)]
