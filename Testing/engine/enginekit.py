@@ -134,6 +134,13 @@ class WorkerUnderTest:
     def stderr(self) -> str:
         return b"".join(self.log).decode("utf-8", "replace")
 
+    def logs(self, text, seconds=5) -> bool:
+        """Whether its stderr, which is read beside its events and may lag behind them, comes to hold the text."""
+        end = time.monotonic() + seconds
+        while text not in self.stderr and time.monotonic() < end:
+            time.sleep(0.01)
+        return text in self.stderr
+
     def ends_within(self, seconds: float) -> int:
         return self.process.wait(seconds)
 

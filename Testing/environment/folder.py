@@ -32,7 +32,7 @@ class Environment:
             os.path.join(root, "RRLMedSAM", "Resources", "requirements.txt"),
             os.path.join(root, "Testing", "requirements.txt"),
         ]
-        self._sample_requirements = os.path.join(root, "Testing", "demo", "requirements.txt")
+        self._alone = os.path.join(root, "Testing", "requirements-alone.txt")
 
     def set_up(self, python=None):
         """Makes the environment with this interpreter where it is not ready; without one, any is good enough.
@@ -97,7 +97,7 @@ class Environment:
     def _fingerprint(self):
         """Of what is installed: a change of the requirements makes the environment anew."""
         digest = hashlib.sha256(TORCH_VERSION.encode())
-        for path in [*self._requirements, self._sample_requirements]:
+        for path in [*self._requirements, self._alone]:
             with open(path, "rb") as file:
                 digest.update(file.read())
         return digest.hexdigest()
@@ -134,7 +134,7 @@ class Environment:
         variables = self.variables()
         lists = [part for path in self._requirements for part in ("--requirement", path)]
         pip(self.python, self._log, lists, variables=variables)
-        pip(self.python, self._log, ["--no-deps", "--requirement", self._sample_requirements], variables=variables)
+        pip(self.python, self._log, ["--no-deps", "--requirement", self._alone], variables=variables)
         install_torch(self.python, self._log, variables)
         stamp = {"fingerprint": self._fingerprint(), "python": os.path.realpath(python), "contents": self._contents()}
         with open(self._stamp + ".part", "w", encoding="utf-8") as file:

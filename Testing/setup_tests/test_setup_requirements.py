@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNTRACKED = (".git", ".venv", "demo-output", ".pytest_cache", ".ruff_cache", "__pycache__")  # beginnings of names
 
 
-@pytest.mark.parametrize("name", ["Testing/requirements.txt", "Testing/demo/requirements.txt"])
+@pytest.mark.parametrize("name", ["Testing/requirements.txt", "Testing/requirements-alone.txt"])
 def test_everything_installed_has_a_version(name):
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     assert lines
