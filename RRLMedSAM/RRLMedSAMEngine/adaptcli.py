@@ -7,15 +7,14 @@ Exit codes: as those of segment.
 """
 
 import argparse
+import functools
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from . import streams
 from .cli import EXIT_CODES, prepare_process, read_named, tell
-from .errors import bad_input
 from .protocol import DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage
@@ -51,14 +50,6 @@ def parse(arguments=None) -> argparse.Namespace:
     return options
 
 
-def find_scans(folder: str) -> list[Path]:
-    """The folder's entries that may be scans, by name. Raises EngineError."""
-    path = Path(folder)
-    if not path.is_dir():
-        raise bad_input("The folder of unlabelled scans does not exist.", "Check its name.")
-    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-
-
 class Lines:
     """Progress on standard error."""
 
@@ -81,8 +72,10 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     from .worker import load
 
     load()  # tells in a sentence what is missing
+    from .adaptation import find_scans
     from .image import read_labels, read_volume
     from .networks.sizes import Sizes
+    from .segfile import read_structures
     from .training import adapt
 
     switched = {
@@ -98,12 +91,14 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         sizes=Sizes(prompted="prompt" not in options.without),
         trainer=adapt.TrainerSettings(**switched),
     )
+    structures = read_named(functools.partial(read_structures, values=[]), options.atlas_labels, "The atlas labels")
     card = adapt.adapt(
         read_named(read_volume, options.atlas, "The atlas"),
         read_named(read_labels, options.atlas_labels, "The atlas labels"),
         find_scans(options.unlabeled),
         os.path.abspath(options.output),
         settings,
+        names={structure.label: structure.name for structure in structures},
         resume=options.resume,
         report=lines,
         warn=lambda text: lines.say(f"warning: {text}"),

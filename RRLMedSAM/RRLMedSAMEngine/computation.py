@@ -2,21 +2,28 @@
 
 import time
 
-from . import exchange, memory, pipeline
+from . import adaptation, exchange, memory, pipeline
 from .errors import bad_input
 from .geometry import to_rows
-from .protocol import DEVICES, EFFORTS, Array, Field, Segment, Segmented
+from .protocol import DEVICES, EFFORTS, Adapt, Array, Field, Segment, Segmented
 
 WRITING = 0.97  # fraction of a run after which the result is written
 
 
-def compute(request: Segment, *, progress, warn, cancelled, finish, segment=pipeline.segment) -> Segmented:
-    """Does the run; its files lie in the request's folder then. After an error none of them is left.
+def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipeline.segment):
+    """Does what a `Segment` or `Adapt` asks for; returns the message that answers it.
 
-    ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``finish()`` is called last and may raise to stop.
-    Raises EngineError, and what the pipeline raises.
+    ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``tell(message)`` sends another one.
+    ``finish()`` is called when a segmentation is about to be told, and may raise to stop. Raises EngineError, and what the pipeline raises.
     """
     memory.reset_peak()
+    if isinstance(request, Adapt):
+        return adaptation.compute(request, progress=progress, warn=warn, tell=tell, cancelled=cancelled)
+    return _segment(request, progress, warn, cancelled, finish, segment)
+
+
+def _segment(request: Segment, progress, warn, cancelled, finish, segment) -> Segmented:
+    """The result's files lie in the request's folder then. After an error none of them is left."""
     if request.effort not in EFFORTS or request.device not in DEVICES:
         raise bad_input("The effort or the device is not known.", "Choose another one.")
     atlas = exchange.read(request.folder, request.atlas)

@@ -33,18 +33,23 @@ class PatchVote:
         self._target, self._warped = _evened(target), _evened(warped)
         self.offsets = list(itertools.product(range(-radius, radius + 1), repeat=3))  # (i, j, k)
 
-    def weights(self, voxels: torch.Tensor, check) -> torch.Tensor:
-        """The weight of each offset at ``voxels`` (3, n), coordinates on the images' grid: (offsets, n)."""
+    def distances(self, voxels: torch.Tensor, check) -> torch.Tensor:
+        """How little each offset's patch resembles the target's at ``voxels`` (3, n), coordinates on the images' grid:
+        (offsets, n)."""
         distances = torch.empty(len(self.offsets), voxels.shape[1], device=voxels.device)
-        nearness = torch.empty(len(self.offsets), 1, device=voxels.device)
         for row, offset in enumerate(self.offsets):
             check()
             difference = _shifted(self._warped, offset).sub_(self._target).square_()
             difference = filters.box_sum(difference, PATCH) / PATCH**3
             distances[row] = sample(difference[None], voxels)[0]
-            nearness[row] = -sum(o * o for o in offset) / (2 * NEARNESS_SIGMA**2)
-        scale = distances.min(dim=0).values + LEAST_DISTANCE
-        return distances.div_(-scale).add_(nearness).exp_()
+        return distances
+
+
+def weights(distances: torch.Tensor, offsets) -> torch.Tensor:
+    """The weight of each of the ``offsets``, voxels (i, j, k), from its ``distances``: (offsets, n) both."""
+    nearness = torch.tensor([-sum(o * o for o in offset) / (2 * NEARNESS_SIGMA**2) for offset in offsets])
+    scale = distances.min(dim=0).values + LEAST_DISTANCE
+    return (distances / -scale).add_(nearness.to(distances.device)[:, None]).exp_()
 
 
 def search_radius(border_voxels: int) -> int:

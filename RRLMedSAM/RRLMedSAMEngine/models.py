@@ -28,7 +28,7 @@ def load(name: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     if name == INSTANT:
         return None
     if name == AUTOMATIC:
-        return _fitting(package.fingerprint(atlas, atlas_labels))
+        return _fitting(atlas, atlas_labels)
     path = shipped().get(name, Path(name))
     if not path.is_file():
         raise bad_model("There is no such model.", "Choose auto, instant, a shipped model's name or a package (.rrl).")
@@ -62,8 +62,8 @@ def _checked_sizes(values: dict) -> Sizes:
     return Sizes(**{**values, "channels": tuple(channels)})
 
 
-def _fitting(fingerprint: str) -> tuple[Model, Card] | None:
-    for path in shipped().values():
-        if read_card(path).atlas_fingerprint == fingerprint:
-            return read(path)
-    return None
+def _fitting(atlas, atlas_labels) -> tuple[Model, Card] | None:
+    """The shipped model that was adapted to this atlas."""
+    known = {read_card(path).atlas_fingerprint: path for path in shipped().values()}
+    path = known.get(package.fingerprint(atlas, atlas_labels)) if any(known) else None
+    return path and read(path)

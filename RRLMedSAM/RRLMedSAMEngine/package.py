@@ -19,11 +19,19 @@ from .image import Volume, writing_error
 
 
 def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
-    """SHA-256 of an atlas's voxels and place and of its labels', whatever types they are stored in."""
+    """SHA-256 of an atlas's voxels and of its labels' borders.
+
+    The same wherever the atlas lies in space, whatever types it is stored in and however its structures are numbered
+    as long as their order is kept: Slicer numbers a segmentation's structures anew.
+    """
     digest = hashlib.sha256()
-    for volume, kind in ((atlas, np.float32), *((layer, np.int32) for layer in labels)):
-        digest.update(np.ascontiguousarray(volume.geometry.voxel_to_lps.round(6) + 0.0).tobytes())
-        digest.update(np.ascontiguousarray(volume.array, kind))
+    digest.update(np.ascontiguousarray(atlas.geometry.spacing.round(4)).tobytes())
+    digest.update(np.ascontiguousarray(atlas.array, np.float32))
+    for layer in labels:
+        to_layer = layer.geometry.lps_to_voxel @ atlas.geometry.voxel_to_lps
+        digest.update(np.ascontiguousarray(to_layer.round(3) + 0.0).tobytes())
+        values = np.union1d(np.unique(layer.array), [0])
+        digest.update(np.searchsorted(values, layer.array).astype(np.int32))
     return digest.hexdigest()
 
 

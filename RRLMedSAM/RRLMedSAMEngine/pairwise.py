@@ -29,11 +29,11 @@ class Registered:
     figures: dict
 
 
-def register(atlas, atlas_labels, target, effort, step, clock, extra_cost=0.0) -> Registered:
+def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda cost, voxels: None) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
-    ``clock``: a `Progress`, which is told the cost of the whole run; ``extra_cost`` is what follows, for each voxel of
-    the work grid.
+    ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the registration is going to cost and how many voxels
+    its work grid has.
     """
     windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
     boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
@@ -52,7 +52,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, extra_cost=0.0) -
     levels = plan.levels(shape, spacing, effort)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
-    clock.plan(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + (8 + extra_cost) * voxels)
+    planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + 8 * voxels, voxels)
 
     clock.enter("align")
     near = workgrid.near_structures(atlas_labels, moving.grid, step.device)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import __version__, allocator, confidence, devices, models, pairwise, plan
+from . import __version__, allocator, confidence, devices, mirror, models, pairwise, plan
 from .checks import check_image, check_labels
 from .deformation import Deformation, slabs
 from .image import Volume
@@ -16,8 +16,8 @@ from .sampling import sample
 from .transfer import Transfer
 
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
-MODEL_COST = 15  # likewise
 TRANSFER_COST = 10  # measured, for each voxel of the work grid, in the units of plan.cost
+MODEL_COST = 15  # likewise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +65,23 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
+    twin = None
+    if plan.EFFORTS[settings.effort].mirrored and len(atlas_labels) == 1:
+        clock.enter("align")
+        twin = mirror.mirrored(atlas, atlas_labels[0], clock.check)
+
     def attempt(step):
         learned = model and Learned(model[0], atlas, atlas_labels, step.device)
+        after = (TRANSFER_COST + (MODEL_COST if model else 0)) * (2 if twin else 1)
         found = pairwise.register(
-            atlas, atlas_labels, target, settings.effort, step, clock, TRANSFER_COST + (MODEL_COST if model else 0),
-        )
-        return found, *_transfer(atlas_labels, target, found, settings.effort, learned, clock)
+            atlas, atlas_labels, target, settings.effort, step, clock,
+            planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
+        )  # fmt: skip
+        second = None
+        if twin:
+            other = pairwise.register(twin[0], [twin[1]], target, settings.effort, step, clock)
+            second = _transfer_of([twin[1]], other), other
+        return found, *_transfer(atlas_labels, target, found, second, settings.effort, learned, clock)
 
     (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
     if found.correlation < POOR_CORRELATION:
@@ -99,14 +110,18 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     return Result(labels, trust, found.deformation, report)
 
 
-def _transfer(atlas_labels, target, found, effort, learned, clock):
+def _transfer_of(labels, found):
+    return Transfer(labels, found.deformation.affine, found.displacement, found.deformation.grid)
+
+
+def _transfer(atlas_labels, target, found, second, effort, learned, clock):
     """Labels (a Volume for each layer) and confidence on the target's own grid."""
     clock.enter("transfer")
-    geometry, grid = target.geometry, found.deformation.grid
-    transfer = Transfer(atlas_labels, found.deformation.affine, found.displacement, grid)
+    geometry = target.geometry
+    transfer = _transfer_of(atlas_labels, found)
     maps, certainty = transfer.warped(geometry, clock.check)
     if plan.EFFORTS[effort].patches:
-        transfer.refine(maps, certainty, geometry, found, clock.check)
+        transfer.refine(maps, certainty, geometry, found, clock.check, second)
     if learned:
         clock.enter("network")
         transfer.consult(maps, certainty, geometry, learned.masks(found, maps, geometry, clock.check), clock.check)

@@ -11,19 +11,21 @@ from .registration import Level
 class Effort:
     """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones.
 
-    ``patches``: whether patches vote on the labels near borders."""
+    ``patches``: whether patches vote on the labels near borders; ``mirrored``: whether those of a symmetric atlas's
+    mirror image do too."""
 
     voxels: float
     finest_steps: int
     middle_steps: int
     coarse_steps: int
     patches: bool
+    mirrored: bool
 
 
 EFFORTS = {
-    "fast": Effort(2.5e6, 5, 20, 40, False),
-    "balanced": Effort(8e6, 25, 30, 40, True),
-    "best": Effort(16e6, 60, 60, 80, True),
+    "fast": Effort(2.5e6, 5, 20, 40, False, False),
+    "balanced": Effort(8e6, 22, 30, 40, True, False),
+    "best": Effort(16e6, 25, 30, 40, True, True),
 }
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
 SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say

@@ -62,6 +62,31 @@ class Segment:
 
 
 @dataclasses.dataclass
+class Adapt:
+    """Asks for a model to be adapted to an atlas. Answered by `Progress`, `Warned`, `Losses` and `Preview`, then one
+    `Adapted` or `Failed`.
+
+    ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``names``: of
+    the structures, by label value as text. ``output``: the package to be written, NAME.rrl. ``base``: model to begin
+    with, or "". ``resume``: go on with what a `Cancel` left beside ``output``.
+    """
+
+    id: int
+    folder: str
+    atlas: Array
+    atlas_labels: Array
+    names: dict
+    scans: list[Array]
+    scan_folder: str
+    output: str
+    minutes: float
+    device: str = "auto"
+    base: str = ""
+    resume: bool = False
+    seed: int = 0
+
+
+@dataclasses.dataclass
 class Cancel:
     """Ends the run with this id; answered by its `Failed` with code ``cancelled``."""
 
@@ -106,6 +131,22 @@ class Warned:
 
 
 @dataclasses.dataclass
+class Losses:
+    """What a training's last steps cost: ``values`` by the name of the part."""
+
+    id: int
+    values: dict
+
+
+@dataclasses.dataclass
+class Preview:
+    """A picture of how far a training is, in the exchange folder: ``.npy``, (rows, columns, 3) uint8."""
+
+    id: int
+    file: str
+
+
+@dataclasses.dataclass
 class Field:
     """A displacement field in the exchange folder: ``.npy`` (k, j, i, 3), float32, LPS mm, zero at its border.
 
@@ -137,6 +178,15 @@ class Segmented:
 
 
 @dataclasses.dataclass
+class Adapted:
+    """The package is written. ``card``: what is known of it, as in its file."""
+
+    id: int
+    output: str
+    card: dict
+
+
+@dataclasses.dataclass
 class Failed:
     """A request that ended without a result. ``text``: what is wrong; ``action``: what to do."""
 
@@ -146,8 +196,9 @@ class Failed:
     action: str
 
 
-REQUESTS = (Probe, Segment, Cancel)
-EVENTS = (Ready, Probed, Progress, Warned, Segmented, Failed)
+REQUESTS = (Probe, Segment, Adapt, Cancel)
+ANSWERS = (Probed, Segmented, Adapted, Failed)  # the last event of a request
+EVENTS = (Ready, Progress, Warned, Losses, Preview, *ANSWERS)
 
 _KINDS = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
 

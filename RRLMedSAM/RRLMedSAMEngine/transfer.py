@@ -8,6 +8,7 @@ from .deformation import slabs
 from .geometry import Geometry
 from .image import Volume
 from .labels import vote
+from .mirror import SILENT
 from .sampling import lattice, sample
 
 MODEL_SHARE = 0.65  # of a trained model in a vote with registration and patches
@@ -53,26 +54,42 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, found, check) -> None:
+    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None) -> None:
         """Lets patches vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
 
-        ``found``: the `Registered` pair.
+        ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
+        target, whose patches vote too; it has one layer, as this one then.
         """
         index = self._near_borders(maps, geometry, 1)
-        patches = fusion.PatchVote(found.target.image, found.warped, fusion.search_radius(len(index)))
-        for part, voxels in self._chunks(index, geometry, fusion.ELEMENTS // len(patches.offsets)):
-            weights = patches.weights(voxels - found.margin, check)
-            share = torch.ones(len(part), device=voxels.device)
+        opinions = [(self, found)]
+        if second:
+            opinions.append(second)
+            others, _ = second[0].warped(geometry, check)
+            index = np.union1d(index, self._near_borders(others, geometry, 1))
+        votes = [fusion.PatchVote(f.target.image, f.warped, fusion.search_radius(len(index))) for _, f in opinions]
+        offsets = votes[0].offsets
+        for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
+            places = [transfer.located(part, geometry) for transfer, _ in opinions]
+            distances = [v.distances(at - f.margin, check) for v, at, (_, f) in zip(votes, places, opinions)]
+            weights = fusion.weights(torch.cat(distances), offsets * len(votes))
+            share = torch.ones(len(part), device=weights.device)
             for layer, labels in enumerate(maps):
-                candidates = torch.empty(weights.shape, dtype=torch.int32, device=voxels.device)
-                for row, offset in enumerate(patches.offsets):
-                    check()
-                    there = voxels + torch.tensor(offset, dtype=torch.float32, device=voxels.device)[:, None]
-                    candidates[row] = self.vote(there, layer)[0]
-                winner, part_share = fusion.plurality(candidates, weights)
+                candidates = torch.cat(
+                    [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
+                )
+                winner, part_share = fusion.plurality(candidates, weights * (candidates != SILENT))
                 labels.reshape(-1)[part] = winner.cpu().numpy()
                 share = torch.minimum(share, part_share)
             certainty.reshape(-1)[part] = _percent(share).cpu().numpy()
+
+    def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:
+        """The labels at each of the offsets (i, j, k) from ``voxels`` (3, n), coordinates on the grid: (offsets, n)."""
+        labels = torch.empty(len(offsets), voxels.shape[1], dtype=torch.int32, device=voxels.device)
+        for row, offset in enumerate(offsets):
+            check()
+            there = voxels + torch.tensor(offset, dtype=torch.float32, device=voxels.device)[:, None]
+            labels[row] = self.vote(there, layer)[0]
+        return labels
 
     def consult(self, maps, certainty, geometry: Geometry, masks, check) -> None:
         """Lets a trained model vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
@@ -80,8 +97,9 @@ class Transfer:
         ``masks``: its `Votes` for each layer, asked for at voxels of the deformation's grid.
         """
         index = self._near_borders(maps, geometry, MODEL_REACH)
-        for part, voxels in self._chunks(index, geometry, fusion.ELEMENTS // masks[0].count):
+        for part in _parts(index, fusion.ELEMENTS // masks[0].count):
             check()
+            voxels = self.located(part, geometry)
             share = torch.ones(len(part), device=voxels.device)
             for labels, mask in zip(maps, masks):
                 held = torch.from_numpy(labels.reshape(-1)[part]).to(voxels.device)
@@ -102,17 +120,19 @@ class Transfer:
             near |= fusion.near_borders(labels, reach)
         return np.flatnonzero(near)
 
-    def _chunks(self, index, geometry, count):
-        """The indices by parts, and where these voxels of ``geometry`` lie on the grid, (3, n)."""
+    def located(self, index: np.ndarray, geometry: Geometry) -> torch.Tensor:
+        """Where the voxels of ``geometry`` with these flat indices lie on the grid: (3, n)."""
         matrix = torch.tensor(self._grid.lps_to_voxel @ geometry.voxel_to_lps, device=self._displacement.device)
-        for first in range(0, len(index), count):
-            part = index[first : first + count]
-            at = torch.from_numpy(np.stack(np.unravel_index(part, geometry.shape)[::-1])).to(matrix)  # (i, j, k)
-            yield part, ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
+        at = torch.from_numpy(np.stack(np.unravel_index(index, geometry.shape)[::-1])).to(matrix)  # (i, j, k)
+        return ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
 
     def voxels(self, geometry: Geometry) -> torch.Tensor:
         """Where the geometry's voxels lie on the grid: (3, n)."""
         return lattice(geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device).flatten(1)
+
+
+def _parts(index, count):
+    return [index[first : first + count] for first in range(0, len(index), count)]
 
 
 def _percent(share):

@@ -36,7 +36,7 @@ def load():
 class Run:
     """One request, as its three threads share it: reader, heartbeat and computation."""
 
-    def __init__(self, request: protocol.Segment, tell):
+    def __init__(self, request: protocol.Segment | protocol.Adapt, tell):
         self.request = request
         self.started = False
         self.cancelled, self.ended = threading.Event(), threading.Event()
@@ -149,6 +149,7 @@ class Worker:
                 run.request,
                 progress=run.progress,
                 warn=run.warn,
+                tell=self._tell,
                 cancelled=run.cancelled.is_set,
                 finish=lambda: self._finish(run),
             )
@@ -156,9 +157,10 @@ class Worker:
             failure = as_engine_error(error)
             if failure.code != "cancelled":
                 streams.note(trace(error))
-        with self._lock:
-            self._run = None
-        return _failed(run.request, failure)
+            return _failed(run.request, failure)
+        finally:
+            with self._lock:
+                self._run = None
 
     def _finish(self, run):
         """From here on the run cannot be cancelled any more."""

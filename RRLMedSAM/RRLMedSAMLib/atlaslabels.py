@@ -53,7 +53,7 @@ class AtlasLabels:
     """Reads a segmentation or a label map volume, in steps.
 
     After ``for _ in labels.steps()``: ``structures`` in the atlas's order, ``layers`` (each (k, j, i), uint8 or
-    int16) and ``voxelToLps``, the place of all layers in the target's local frame.
+    int16) and ``voxelToLps``, the place of all layers in the engine's frame. ``inputs``: `Inputs` or `AtlasInputs`.
     """
 
     def __init__(self, inputs):
@@ -147,7 +147,7 @@ class AtlasLabels:
         It is the atlas's own grid where the segmentation was drawn on it. Elsewhere it is the first source's,
         grown to hold all; the engine resamples it then, with a warning.
         """
-        localToLps = LPS_FROM_RAS @ self._inputs.segmentationToTarget
+        localToLps = LPS_FROM_RAS @ self._inputs.segmentationToFrame
         placements = [localToLps @ source.voxelToLocalRas for source in sources]
         atlasToLps = self._inputs.atlasVoxelToLps
         offsets = [_voxelOffset(atlasToLps, placement) for placement in placements]

@@ -5,8 +5,9 @@ import time
 from RRLMedSAMEngine import protocol
 
 from . import messages
+from .adaptation import Adaptation
 from .run import Run
-from .sceneinput import Inputs
+from .sceneinput import AtlasInputs, Inputs
 from .workerprocess import WorkerProcess
 
 TICK_SECONDS = 0.03  # of work between two turns of the application's event loop
@@ -62,12 +63,37 @@ class OneShotLogic:
             raise RuntimeError("Another run is going on.")
         inputs = Inputs(atlasVolume, atlasSegmentation, target)
         run = Run(inputs, {"effort": effort, "device": device, "model": str(model), "seed": seed}, self.worker)
-        self._callbacks = {"progress": onProgress, "finished": onFinished, "failed": onFailed}
-        self._run = run
-        self._notify("progress", run)
-        if self._timer is not None:
-            self._timer.start()
-        return run
+        return self._begin(run, onProgress, onFinished, onFailed)
+
+    def adapt(
+        self,
+        atlasVolume,
+        atlasSegmentation,
+        scans,
+        output,
+        scanFolder="",
+        minutes=30.0,
+        device="auto",
+        base="",
+        seed=0,
+        onProgress=None,
+        onFinished=None,
+        onFailed=None,
+    ):
+        """Starts adapting a model to the atlas and returns the `Adaptation` at once; callbacks as those of `segment`.
+
+        ``scans``: unlabelled volume nodes; ``scanFolder``: absolute path of a folder with files of more. ``output``:
+        absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name or a package's path.
+        `cancel` pauses it: started again with the same ``output`` it goes on. Raises as `segment` does.
+        """
+        if device not in protocol.DEVICES:
+            raise ValueError(f"device must be one of {protocol.DEVICES}")
+        if self.isBusy:
+            raise RuntimeError("Another run is going on.")
+        settings = {"minutes": float(minutes), "device": device, "base": base, "seed": seed}
+        inputs = AtlasInputs(atlasVolume, atlasSegmentation)
+        task = Adaptation(inputs, list(scans), scanFolder, output, settings, self.worker)
+        return self._begin(task, onProgress, onFinished, onFailed)
 
     def segmentAndWait(self, *arguments, **options):
         """Like `segment`, but returns the `ResultNodes` when they are in the scene. Raises `RunError`."""
@@ -117,12 +143,20 @@ class OneShotLogic:
             if not run.isActive and run is self._run:
                 self._finish(run)
 
+    def _begin(self, task, onProgress, onFinished, onFailed):
+        self._callbacks = {"progress": onProgress, "finished": onFinished, "failed": onFailed}
+        self._run = task
+        self._notify("progress", task)
+        if self._timer is not None:
+            self._timer.start()
+        return task
+
     def _finish(self, run):
         # Idle first: a callback may start the next run.
         self._run = None
         if self._timer is not None:
             self._timer.stop()
-        self._notify("finished" if run.nodes is not None else "failed", run)
+        self._notify("finished" if run.error is None else "failed", run)
 
     def _notify(self, kind, run):
         callback = self._callbacks.get(kind)

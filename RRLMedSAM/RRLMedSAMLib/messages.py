@@ -21,6 +21,8 @@ def stageText(stage):
         "align": _("Aligning the atlas"),
         "deform": _("Deforming the atlas"),
         "transfer": _("Transferring the segments"),
+        "network": _("Refining with the model"),
+        "train": _("Training"),
         "write": _("Writing the result"),
         "show": _("Adding the result to the scene"),
         "cancel": _("Stopping"),

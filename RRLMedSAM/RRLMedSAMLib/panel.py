@@ -6,6 +6,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from . import installation
+from .adaptview import AdaptView
 from .errors import RunError
 from .messages import _, stageText, timeText
 from .modelview import ModelView
@@ -22,6 +23,7 @@ class Panel(VTKObservationMixin):
         self.ui, self.logic = ui, logic
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
+        self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self._install)
         self._parameterNode = self._guiTag = None
         self._isEntered = False
         self._run = None
@@ -31,6 +33,7 @@ class Panel(VTKObservationMixin):
         ui.cancelButton.clicked.connect(self.onCancelButton)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneReplaced)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
@@ -59,6 +62,11 @@ class Panel(VTKObservationMixin):
         if self._isEntered:
             self.setParameterNode(self.logic.getParameterNode())
 
+    def onNodeAdded(self, _caller=None, _event=None):
+        """For the list of scans; a node is not complete when its event comes, so the list is filled when it is shown."""
+        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
+            self.adapting.update()
+
     def onNodeRemoved(self, _caller=None, _event=None):
         if self._parameterNode is not None:
             self.update()
@@ -68,6 +76,7 @@ class Panel(VTKObservationMixin):
             self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
         self._parameterNode = parameterNode
+        self.adapting.setParameterNode(parameterNode)
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
@@ -177,6 +186,7 @@ class Panel(VTKObservationMixin):
         self.ui.cancelButton.setVisible(isBusy)
         self.ui.cancelButton.setEnabled(isBusy and not self._run.isStopping)
         self.ui.effortHintLabel.setText(self._parameterNode.effort.hint())
+        self.adapting.update()
         result = self._parameterNode.resultSegmentation
         self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
 
@@ -184,8 +194,14 @@ class Panel(VTKObservationMixin):
         """The chosen nodes by role."""
         return {role: getattr(self._parameterNode, role) for role in roleNames()}
 
+    def _atlas(self):
+        """The chosen atlas volume and segmentation."""
+        return self._parameterNode.atlasVolume, self._parameterNode.atlasSegmentation
+
     def _obstacle(self):
         """Why the button cannot be clicked, or None."""
+        if self.adapting.isBusy:
+            return _("A model is being adapted. Pause that first.")
         if self._run is not None:
             return _("A run is going on.")
         inputs, names = self._inputs(), roleNames()

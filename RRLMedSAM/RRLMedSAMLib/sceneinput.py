@@ -1,7 +1,5 @@
 """The scene's nodes as the engine's input: checks, frames, arrays."""
 
-import dataclasses
-
 import numpy as np
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -20,48 +18,30 @@ def roleNames():
     }
 
 
-@dataclasses.dataclass
-class Inputs:
-    """The three nodes of a run and what must not change while it goes on."""
+class AtlasInputs:
+    """The atlas's nodes, placed in a frame that the engine computes in.
 
-    atlasVolume: object
-    atlasSegmentation: object
-    target: object
+    ``atlasVoxelToLps``: (4, 4), the atlas's voxel (i, j, k) -> LPS mm in the frame. ``segmentationToFrame``: (4, 4),
+    the segmentation's local RAS -> RAS mm in the frame. Raises RunError.
+    """
 
-    def __post_init__(self):
+    def __init__(self, atlasVolume, atlasSegmentation, frameNode=None):
+        """``frameNode``: the node whose local frame it is; without one, the atlas volume."""
         names = roleNames()
-        for role, node in self.byRole().items():
+        nodes = {"atlasVolume": atlasVolume, "atlasSegmentation": atlasSegmentation}
+        for role, node in nodes.items():
             if node is None:
                 raise RunError("bad_input", _("There is no {role}.").format(role=names[role]), _("Choose one."))
             checkParents(node, names[role])
-        checkVolume(self.atlasVolume, names["atlasVolume"])
-        checkVolume(self.target, names["target"])
-        checkAtlasSegmentation(self.atlasSegmentation)
-        if self.atlasVolume is self.target:
-            raise RunError(
-                "bad_input",
-                _("The atlas volume and the target volume are the same node."),
-                _("Choose another target volume."),
-            )
-        # Kept for the result: it is made for the target as it is now.
-        self.targetIjkToRas = ijkToRas(self.target)
-        self._atlasIjkToRas = ijkToRas(self.atlasVolume)
-        self.atlasToTarget = betweenNodes(self.atlasVolume, self.target)  # local RAS -> local RAS
-        self.segmentationToTarget = betweenNodes(self.atlasSegmentation, self.target)
-        self._targetState = self._currentTargetState()
-
-    @property
-    def atlasVoxelToLps(self):
-        """(4, 4): the atlas's voxel (i, j, k) -> LPS mm in the target's local frame."""
-        return LPS_FROM_RAS @ self.atlasToTarget @ self._atlasIjkToRas
-
-    @property
-    def targetVoxelToLps(self):
-        """(4, 4): the target's voxel (i, j, k) -> LPS mm in its local frame."""
-        return LPS_FROM_RAS @ self.targetIjkToRas
+        checkVolume(atlasVolume, names["atlasVolume"])
+        checkAtlasSegmentation(atlasSegmentation)
+        self.atlasVolume, self.atlasSegmentation = atlasVolume, atlasSegmentation
+        frameNode = frameNode or atlasVolume
+        self.atlasVoxelToLps = LPS_FROM_RAS @ betweenNodes(atlasVolume, frameNode) @ ijkToRas(atlasVolume)
+        self.segmentationToFrame = betweenNodes(atlasSegmentation, frameNode)
 
     def byRole(self):
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"atlasVolume": self.atlasVolume, "atlasSegmentation": self.atlasSegmentation}
 
     def missing(self):
         """The role's name of an input that is no longer in the scene, or None."""
@@ -69,6 +49,37 @@ class Inputs:
             if node.GetScene() is None or not node.GetScene().IsNodePresent(node):
                 return roleNames()[role]
         return None
+
+
+class Inputs(AtlasInputs):
+    """The three nodes of a run and what must not change while it goes on. The frame is the target's local one."""
+
+    def __init__(self, atlasVolume, atlasSegmentation, target):
+        role = roleNames()["target"]
+        if target is None:
+            raise RunError("bad_input", _("There is no {role}.").format(role=role), _("Choose one."))
+        checkParents(target, role)
+        super().__init__(atlasVolume, atlasSegmentation, target)
+        checkVolume(target, role)
+        self.target = target
+        if atlasVolume is target:
+            raise RunError(
+                "bad_input",
+                _("The atlas volume and the target volume are the same node."),
+                _("Choose another target volume."),
+            )
+        # Kept for the result: it is made for the target as it is now.
+        self.targetIjkToRas = ijkToRas(target)
+        self.atlasToTarget = betweenNodes(atlasVolume, target)  # local RAS -> local RAS
+        self._targetState = self._currentTargetState()
+
+    @property
+    def targetVoxelToLps(self):
+        """(4, 4): the target's voxel (i, j, k) -> LPS mm in its local frame."""
+        return LPS_FROM_RAS @ self.targetIjkToRas
+
+    def byRole(self):
+        return {**super().byRole(), "target": self.target}
 
     def targetHasChanged(self):
         """Whether the target's voxels or their place in its local frame differ from those of the run."""

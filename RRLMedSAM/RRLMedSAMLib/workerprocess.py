@@ -76,11 +76,11 @@ class WorkerProcess:
         self._outbox += protocol.encode(request).encode("ascii")
         self._write()
 
-    def cancel(self, requestId):
-        """Asks the worker to end the request, and ends the worker where it does not in time."""
+    def cancel(self, requestId, seconds=None):
+        """Asks the worker to end the request, and ends the worker where it does not in so many seconds."""
         if not self.isRunning:  # `poll` says so
             return
-        self._killTime = time.monotonic() + CANCEL_SECONDS
+        self._killTime = time.monotonic() + (seconds or CANCEL_SECONDS)
         self._outbox += protocol.encode(protocol.Cancel(requestId)).encode("ascii")
         self._write()
 
@@ -184,7 +184,7 @@ class WorkerProcess:
                 continue
             self._garbage = 0
             self._isReady = True
-            if isinstance(event, (protocol.Segmented, protocol.Failed, protocol.Probed)):
+            if isinstance(event, protocol.ANSWERS):
                 self._isBusy, self._killTime = False, None
             events.append(event)
         return events

@@ -127,8 +127,7 @@ class WorkerUnderTest:
 
     def last_of(self, number, seconds=PATIENCE):
         """The message that ends the run with this id."""
-        ends = (protocol.Segmented, protocol.Failed)
-        return self.wait_for(lambda m: isinstance(m, ends) and m.id == number, seconds)
+        return self.wait_for(lambda m: isinstance(m, protocol.ANSWERS) and m.id == number, seconds)
 
     @property
     def stderr(self) -> str:

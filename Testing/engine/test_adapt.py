@@ -1,5 +1,6 @@
 """Adapting to an atlas: from files to a package that the pipeline uses; stopped, resumed, and with bad input."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,13 +12,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from enginekit import environment, phantom  # noqa: E402
-from RRLMedSAMEngine import adaptcli, image, pipeline  # noqa: E402
+from RRLMedSAMEngine import adaptation, adaptcli, image, pipeline  # noqa: E402
 from RRLMedSAMEngine.card import read_card  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
-from RRLMedSAMEngine.training import adapt, cases  # noqa: E402
+from RRLMedSAMEngine.training import adapt, cases, preview  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -55,12 +56,13 @@ class Run:
     def __init__(self, output, scans, until=lambda progress: False, seconds=15.0, **settings):
         self.progress, self.warnings, self.stop = [], [], False
         self.until = until
-        self.output, self.scans = output, scans
+        self.output = output
+        self.readers = [functools.partial(image.read_volume, path) for path in scans]
         self.settings = adapt.Settings(minutes=seconds / 60, device="cpu", sizes=SMALL, **settings)
 
     def __call__(self, resume=False):
         return adapt.adapt(
-            ATLAS, LABELS, self.scans, self.output, self.settings, resume=resume,
+            ATLAS, LABELS, self.readers, self.output, self.settings, names={4: "Left"}, resume=resume,
             report=self.report, warn=self.warnings.append, cancelled=lambda: self.stop,
         )  # fmt: skip
 
@@ -71,7 +73,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def adapted(tmp_path_factory, scans):
-    run = Run(tmp_path_factory.mktemp("models") / "mine.rrl", adaptcli.find_scans(scans))
+    run = Run(tmp_path_factory.mktemp("models") / "mine.rrl", sorted(scans.iterdir()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adapt, "PREPARING", 100.0)  # so short a time would not do for all scans
         return run, run()
@@ -87,7 +89,7 @@ def test_the_card_counts_but_names_no_scan(adapted):
     _run, card = adapted
     assert card.training["scans"] == 2 and card.training["scans_skipped"] == 1
     assert card.training["steps"] > 0
-    assert [s["label"] for s in card.structures] == [4, 9, 30]
+    assert card.structures == [{"label": 4, "name": "Left"}, {"label": 9, "name": ""}, {"label": 30, "name": ""}]
     assert "nrrd" not in str(card)
 
 
@@ -102,6 +104,14 @@ def test_progress_runs_from_preparing_to_the_end_with_losses(adapted):
     fractions = [p.fraction for p in run.progress if p.stage == "train"]
     assert fractions == sorted(fractions)
     assert {"coarse", "refined", "registration"} <= set(run.progress[-2].losses)
+
+
+def test_the_first_step_shows_a_preview(adapted):
+    run, _card = adapted
+    picture = next(p.preview for p in run.progress if p.stage == "train")
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+    halves = picture[:, : picture.shape[1] // 2], picture[:, -(picture.shape[1] // 2) :]
+    assert all((half == preview.COLOUR).all(axis=2).sum() > 20 for half in halves)
 
 
 def test_the_pipeline_uses_the_package(adapted):
@@ -119,11 +129,11 @@ def test_the_pipeline_uses_the_package(adapted):
 
 def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
     output = tmp_path / "mine.rrl"
-    first = Run(output, adaptcli.find_scans(scans), until=lambda p: p.stage == "train" and "step 3" in p.text)
+    first = Run(output, sorted(scans.iterdir()), until=lambda p: p.stage == "train" and "step 3" in p.text)
     with pytest.raises(Cancelled):
         first()
     assert not output.exists()
-    second = Run(output, adaptcli.find_scans(scans))
+    second = Run(output, sorted(scans.iterdir()))
     with pytest.raises(EngineError, match="unfinished"):
         second()
     card = second(resume=True)
@@ -247,4 +257,4 @@ def test_a_wrong_command_line_is_said(capsys, arguments, text):
 
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(EngineError, match="does not exist"):
-        adaptcli.find_scans(str(tmp_path / "none"))
+        adaptation.find_scans(str(tmp_path / "none"))

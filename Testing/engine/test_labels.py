@@ -50,5 +50,5 @@ def test_patches_find_the_atlas_patch_beside():
     target = torch.rand(24, 24, 24)
     voxels = lattice((1, 1, 1), np.array([[1, 0, 0, 12], [0, 1, 0, 12], [0, 0, 1, 12], [0, 0, 0, 1.0]])).flatten(1)
     patches = fusion.PatchVote(target, torch.roll(target, 1, dims=2), radius=1)
-    weights = patches.weights(voxels, lambda: None)[:, 0]
+    weights = fusion.weights(patches.distances(voxels, lambda: None), patches.offsets)[:, 0]
     assert patches.offsets[int(weights.argmax())] == (1, 0, 0)

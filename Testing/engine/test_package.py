@@ -205,6 +205,20 @@ def test_an_atlas_is_known_whatever_types_it_is_stored_in():
     assert package.fingerprint(*atlas()) == package.fingerprint(*atlas(np.float64, np.int32))
 
 
+def test_an_atlas_is_known_wherever_it_lies_and_however_its_structures_are_numbered():
+    image, labels = atlas()
+    turned = np.array([[0, -1, 0, 7.0], [1, 0, 0, -3], [0, 0, 1, 20], [0, 0, 0, 1]])
+    elsewhere = [
+        Volume(v.array * factor, Geometry(turned @ v.geometry.voxel_to_lps, v.array.shape))
+        for v, factor in ((image, 1), (labels[0], 9))
+    ]
+    assert package.fingerprint(image, labels) == package.fingerprint(elsewhere[0], elsewhere[1:])
+    shifted = labels[0].geometry.voxel_to_lps.copy()
+    shifted[0, 3] += 1
+    beside = Volume(labels[0].array, Geometry(shifted, labels[0].array.shape))
+    assert package.fingerprint(image, [beside]) != package.fingerprint(image, labels)
+
+
 def test_another_atlas_is_known_as_another():
     image, labels = atlas()
     labels[0].array[0, 0, 0] = 1

@@ -11,6 +11,7 @@ ARRAY = protocol.Array("labels é.npy", MATRIX)
 MESSAGES = [
     protocol.Probe(1),
     protocol.Segment(2, "/tmp/a b ü", ARRAY, [ARRAY, ARRAY], ARRAY, "best", "cuda", "instant", 7),
+    protocol.Adapt(3, "/tmp/a b ü", ARRAY, ARRAY, {"1": "Lebér"}, [ARRAY], "", "/tmp/ü.rrl", 0.5, "cpu", "general", True, 1),
     protocol.Cancel(2),
     protocol.Ready(4711, "0.1"),
     protocol.Probed(1, {"torch": "missing", "nested": [1, None]}),
@@ -20,6 +21,9 @@ MESSAGES = [
     protocol.Segmented(
         2, [ARRAY], ARRAY, MATRIX, protocol.Field("f.npy", MATRIX), protocol.Field("i.npy", MATRIX), {"x": 0.1}
     ),
+    protocol.Losses(3, {"coarse": 0.5}),
+    protocol.Preview(3, "preview0.npy"),
+    protocol.Adapted(3, "/tmp/ü.rrl", {"name": "ü"}),
     protocol.Failed(2, "bad_input", "Wrong.", "Do it right."),
 ]
 

@@ -3,6 +3,8 @@
 Run as `python fakeworker.py [behaviour]`; the behaviours are the functions at the end.
 """
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -118,9 +120,35 @@ def good(seconds=0.0):
         if isinstance(request, protocol.Segment):
             tell(protocol.Progress(request.id, "align", 0.3, 2.0))
             tell(protocol.Warned(request.id, "This is a warning."))
-            time.sleep(seconds)
+            time.sleep(float(seconds))
             tell(protocol.Progress(request.id, "deform", 0.8, 1.0))
             answer(request)
+
+
+def train(request):
+    """Tells of a training as far as its first picture."""
+    tell(protocol.Progress(request.id, "train", 0.4, 60.0))
+    for step in range(5):
+        tell(protocol.Losses(request.id, {"coarse": 1.0 / (1 + step), "refined": 0.8 / (1 + step)}))
+    picture = np.zeros((40, 84, 3), np.uint8)
+    picture[:20, :42] = (255, 0, 0)
+    np.save(Path(request.folder) / "preview0.npy", picture)
+    tell(protocol.Preview(request.id, "preview0.npy"))
+
+
+def trainer(folder):
+    """Takes its time to train ``folder``/mine.rrl, until it is told to stop; begun again, it is soon done."""
+    for request in requests():
+        if isinstance(request, protocol.Adapt):
+            train(request)
+            if request.resume:
+                tell(protocol.Warned(request.id, "Scan 2 was left out."))
+                os.rmdir(request.output + ".unfinished")
+                Path(request.output).write_text(json.dumps(dataclasses.asdict(request)))
+                tell(protocol.Adapted(request.id, request.output, {"name": "mine"}))
+        elif isinstance(request, protocol.Cancel):
+            (Path(folder) / "mine.rrl.unfinished").mkdir()
+            tell(protocol.Failed(request.id, "cancelled", "Cancelled.", ""))
 
 
 def politely():
@@ -200,4 +228,4 @@ if __name__ == "__main__":
     behaviour, *arguments = sys.argv[1:] or ["good"]
     if behaviour not in ("mute", "otherversion"):
         tell(protocol.Ready(os.getpid(), "fake"))
-    globals()[behaviour](*map(float, arguments))
+    globals()[behaviour](*arguments)

@@ -5,6 +5,7 @@ import datetime
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .. import __version__, allocator, devices, inference, intensity, memory, models, package, workgrid
@@ -19,6 +20,7 @@ from ..networks.sizes import Sizes
 from . import cases, checkpoint, prepare
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
+from .preview import Preview
 from .samples import Sampler
 from .stopping import Stopping
 from .trainer import Trainer
@@ -27,6 +29,7 @@ from .trainer import Settings as TrainerSettings
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
 CHECKPOINT_SECONDS = 60.0
+UNFINISHED = ".unfinished"  # ends the name of the folder in which an adaptation is kept until it is done
 SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 
 
@@ -47,23 +50,26 @@ class Settings:
 
 @dataclasses.dataclass
 class Progress:
-    """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``losses``: of the last steps."""
+    """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``losses``: of the last steps.
+    ``preview``: now and then a picture, `Preview.draw`."""
 
     stage: str
     fraction: float
     text: str
-    losses: dict
+    losses: dict = dataclasses.field(default_factory=dict)
+    preview: np.ndarray | None = None
 
 
-def adapt(atlas, labels, scans, output, settings, *, resume=False, report, warn, cancelled) -> Card:
+def adapt(atlas, labels, scans, output, settings, *, names=None, resume=False, report, warn, cancelled) -> Card:
     """Writes the model package ``output`` and returns its card.
 
-    ``atlas``, ``labels``: Volume. ``scans``: paths of unlabelled volumes. ``report(Progress)``, ``warn(text)`` and
-    ``cancelled()`` are called meanwhile. What is done is kept in a folder beside ``output`` until the package is
-    written; ``resume`` goes on from there. Raises EngineError.
+    ``atlas``, ``labels``: Volume. ``scans``: a callable for each unlabelled scan, which reads it: only one is in memory
+    at a time. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)`` and ``cancelled()``
+    are called meanwhile. What is done is kept in a folder beside ``output`` until the package is written; ``resume``
+    goes on from there. Raises EngineError.
     """
     output = Path(output)
-    work = output.with_name(output.name + ".unfinished")
+    work = output.with_name(output.name + UNFINISHED)
     if output.exists():
         raise EngineError("exists", "The model package exists.", "Choose another name.")
     if work.exists() and not resume:
@@ -73,8 +79,8 @@ def adapt(atlas, labels, scans, output, settings, *, resume=False, report, warn,
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
     job.prepare(scans)
     job.train()
-    report(Progress("write", 1.0, "", {}))
-    card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem))
+    report(Progress("write", 1.0, ""))
+    card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem, names or {}))
     checkpoint.remove(work)
     return card
 
@@ -128,9 +134,9 @@ class _Job:
             if self.cases and self.tick() - began > PREPARING * self.total:
                 self.warn(f"The time allows for {number} of {len(scans)} scans; the others were left out.")
                 break
-            self.report(Progress("prepare", self._prepared(), f"scan {number + 1} of {len(scans)}", {}))
+            self.report(Progress("prepare", self._prepared(), f"scan {number + 1} of {len(scans)}"))
             try:
-                self.cases.append(maker.make(Path(scan), self.check))
+                self.cases.append(maker.make(scan(), self.check))
             except EngineError as error:
                 if error.code not in ("bad_input", "no_overlap"):
                     raise
@@ -151,6 +157,7 @@ class _Job:
         distillation = self._distillation(random)
         self.trainer = Trainer(model, sampler, self.settings.trainer, distillation)
         stopping = Stopping(self.framed, self.cases, sampler.patch)
+        preview = Preview(self.framed, self.cases[0], sampler.patch)
         done = 0.0  # seconds of training
         state = checkpoint.load(self.work)
         if state is not None:
@@ -171,11 +178,14 @@ class _Job:
             done += now - self.last
             self.last = now
             text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
-            self.report(Progress("train", prepared + (1 - prepared) * share, text, dict(losses)))
+            progress = Progress("train", prepared + (1 - prepared) * share, text, dict(losses))
             if now - saved > CHECKPOINT_SECONDS or self.cancelled():
                 self._save(stopping, done)
                 saved = now
             self.check()
+            if self.trainer.steps == 1 or saved == now:
+                progress.preview = preview.draw(self.trainer.average)
+            self.report(progress)
         self.seconds = done
 
     def _step(self, share) -> dict:
@@ -204,7 +214,7 @@ class _Job:
         cache = FeatureCache(teachers.open_teacher(self.settings.teacher), folder)
         distillation = Distillation(self.settings.sizes, cache, random)
         distillation.projection.to(self.device)
-        self.report(Progress("prepare", self._prepared(), "the teacher looks at slices", {}))
+        self.report(Progress("prepare", self._prepared(), "the teacher looks at slices"))
         distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self.check)
         return distillation
 
@@ -212,7 +222,7 @@ class _Job:
         state = {"trainer": self.trainer.state(), "stopping": stopping.state(), "done": done, "total": self.total_training}
         checkpoint.save(self.work, state)
 
-    def card(self, name: str) -> Card:
+    def card(self, name: str, names: dict) -> Card:
         """What is known of the finished model."""
         sizes = self.trainer.model.sizes
         hashes = sorted(path.name.removesuffix(cases.ENDING) for path in self.cases)
@@ -221,7 +231,7 @@ class _Job:
             summary=f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
             sizes={**dataclasses.asdict(sizes), "channels": list(sizes.channels)},
             atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
-            structures=[{"label": int(value), "name": ""} for value in self.values],
+            structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.values],
             intensity=self.window.kind,
             spacing_mm=self.frame.spacing,
             training={

@@ -8,7 +8,7 @@ import torch
 
 from .. import confidence, devices, pairwise
 from ..frame import Frame, numbered
-from ..image import Volume, read_volume
+from ..image import Volume
 from ..progress import Progress
 from ..sampling import sample
 from ..transfer import Transfer
@@ -26,16 +26,15 @@ def content_hash(volume: Volume) -> str:
 
 
 class Preparation:
-    """Makes cases of ``scans`` (paths, or folders with a DICOM series each) in ``folder``, one `advance` at a time."""
+    """Makes cases of scans in ``folder``, one at a time."""
 
     def __init__(self, atlas: Volume, labels: Volume, values, frame: Frame, folder: Path, device: str):
         self._atlas, self._labels, self._values, self._frame = atlas, labels, values, frame
         self._folder, self._device = folder, device
 
-    def make(self, scan: Path, check) -> Path:
+    def make(self, scan: Volume, check) -> Path:
         """The case's file, made unless it exists. Raises EngineError for a scan that cannot be used."""
-        volume = read_volume(scan)
-        volume = Volume(volume.array, volume.geometry.rounded())
+        volume = Volume(scan.array, scan.geometry.rounded())
         path = self._folder / (content_hash(volume) + cases.ENDING)
         if not path.exists():
             case, _ = devices.with_ladder(

@@ -42,12 +42,16 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.contentsCollapsed.emit(not isOpen)
 
     def childEvent(self, event):
-        """A child that comes while the section is closed, as from a .ui file, is shown when it opens."""
+        """A child that comes while the section is closed, as from a .ui file, is shown when it opens.
+
+        Not so one that was hidden while it was open: Qt sends this event late.
+        """
         super().childEvent(event)
         if event.polished() and self.collapsed and event.child().isWidgetType():
-            if event.child() not in self._shown:
-                self._shown.append(event.child())
-            event.child().setVisible(False)
+            child = event.child()
+            if child not in self._shown and not child.testAttribute(QtCore.Qt.WA_WState_ExplicitShowHide):
+                self._shown.append(child)
+            child.setVisible(False)
 
     def _headerHeight(self):
         return self.fontMetrics().height() + 8

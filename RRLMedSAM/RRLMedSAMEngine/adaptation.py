@@ -1,0 +1,69 @@
+"""What the worker does with a request to adapt a model."""
+
+import dataclasses
+import functools
+import time
+from pathlib import Path
+
+from . import exchange
+from .errors import bad_input
+from .image import read_volume
+from .protocol import DEVICES, Adapt, Adapted, Losses, Preview
+from .training import adapt
+
+LOSSES_SECONDS = 2.0  # between two points of the curve
+
+
+def find_scans(folder) -> list:
+    """For each entry of the folder that may be a scan, by name, what reads it. Raises EngineError."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise bad_input("The folder of unlabelled scans does not exist.", "Check its name.")
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [functools.partial(read_volume, entry) for entry in entries]
+
+
+def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
+    """``progress``, ``warn``, ``tell``, ``cancelled``: as in `computation.compute`. Raises EngineError."""
+    if request.device not in DEVICES or not request.minutes > 0:
+        raise bad_input("The device or the time is not valid.", "Choose another one.")
+    scans = [functools.partial(exchange.read, request.folder, array) for array in request.scans]
+    if request.scan_folder:
+        scans += find_scans(request.scan_folder)
+    settings = adapt.Settings(request.minutes, request.device, request.seed, request.base or None)
+    card = adapt.adapt(
+        exchange.read(request.folder, request.atlas),
+        exchange.read(request.folder, request.atlas_labels, whole_numbers=True),
+        scans,
+        request.output,
+        settings,
+        names={int(value): name for value, name in request.names.items()},
+        resume=request.resume,
+        report=_Teller(request, progress, tell),
+        warn=warn,
+        cancelled=cancelled,
+    )
+    return Adapted(request.id, request.output, dataclasses.asdict(card))
+
+
+class _Teller:
+    """Turns a training's progress into messages."""
+
+    def __init__(self, request, progress, tell):
+        self._request, self._progress, self._tell = request, progress, tell
+        self._began, self._told = time.monotonic(), 0.0
+        self._pictures = 0
+
+    def __call__(self, state: adapt.Progress) -> None:
+        # Resumed, it may have spent a part of its time earlier: what is left is told from its share.
+        left = 60 * self._request.minutes * (1 - state.fraction) if state.stage == "train" else None
+        self._progress(state.stage, state.fraction, left)
+        now = time.monotonic()
+        if state.losses and now - self._told >= LOSSES_SECONDS:
+            self._told = now
+            self._tell(Losses(self._request.id, state.losses))
+        if state.preview is not None:
+            with exchange.Outputs(self._request.folder, lambda: False) as outputs:
+                name = outputs.write(f"preview{self._pictures % 2}.npy", state.preview)
+            self._pictures += 1
+            self._tell(Preview(self._request.id, name))

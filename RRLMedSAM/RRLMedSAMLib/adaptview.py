@@ -1,0 +1,220 @@
+"""The panel's section 'Adapt to this atlas': unlabelled scans, time, start, pause, and how the training goes."""
+
+import os
+
+import qt
+import slicer
+import slicer.util
+
+from . import models, pictures
+from .adaptation import isUnfinished
+from .errors import RunError
+from .messages import _, stageText, timeText
+
+CURVE_HEIGHT = 110  # pixels
+
+
+class AdaptView:
+    """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
+
+    ``inputs()``: the chosen atlas volume and segmentation. ``onAdapted(path)``: called with a finished package.
+    ``onChanged()``: called when a training starts or ends. ``install()``: asks to install what is missing, returns
+    whether it did.
+    """
+
+    def __init__(self, ui, logic, inputs, onAdapted, onChanged, install):
+        self.ui, self.logic = ui, logic
+        self._inputs, self._onAdapted, self._onChanged, self._install = inputs, onAdapted, onChanged, install
+        self._parameterNode = self._task = None
+        self._items = []  # (item, volume node)
+        self._shown = (0, None)
+        ui.adaptButton.clicked.connect(self.onAdaptButton)
+        ui.adaptFolderButton.clicked.connect(self.onFolderButton)
+        ui.adaptOutputButton.clicked.connect(self.onOutputButton)
+        ui.adaptScansList.itemChanged.connect(self.onItemChanged)
+        # Hidden first: a section that opens shows all that was not hidden when it closed.
+        for widget in (ui.adaptProgressBar, ui.adaptCurveLabel, ui.adaptPreviewLabel):
+            widget.setVisible(False)
+        ui.adaptCollapsibleButton.collapsed = True
+
+    @property
+    def isBusy(self):
+        return self._task is not None
+
+    def setParameterNode(self, parameterNode):
+        self._parameterNode = parameterNode
+
+    # ------------------------------------------------------------ what is chosen
+
+    def scans(self):
+        """The volume nodes that are checked."""
+        return [node for item, node in self._items if item.checkState() == qt.Qt.Checked]
+
+    def fillScans(self):
+        """The list of volumes in line with the scene: the atlas is none of them, checks are kept."""
+        volumes = [
+            node
+            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
+        ]
+        volumes = [node for node in volumes if node is not self._inputs()[0]]
+        names = [node.GetName() for node in volumes]
+        if names == [item.text() for item, _node in self._items] and volumes == [node for _item, node in self._items]:
+            return
+        checked = self.scans()
+        scansList = self.ui.adaptScansList
+        wasBlocked = scansList.blockSignals(True)
+        scansList.clear()
+        self._items = []
+        for node, name in zip(volumes, names):
+            item = qt.QListWidgetItem(name)
+            item.setCheckState(qt.Qt.Checked if node in checked else qt.Qt.Unchecked)
+            scansList.addItem(item)
+            self._items.append((item, node))
+        scansList.blockSignals(wasBlocked)
+
+    def onItemChanged(self, _item):
+        self.update()
+
+    def onFolderButton(self, _checked=False):
+        dialog = qt.QFileDialog(self.ui.adaptFolderButton.window(), _("Choose a folder of unlabelled scans"))
+        dialog.setFileMode(qt.QFileDialog.Directory)
+        path = _chosen(dialog)
+        if path is not None:
+            self._parameterNode.adaptFolder = path
+
+    def onOutputButton(self, _checked=False):
+        filters = _("Model packages (*{ending})").format(ending=models.ENDING)
+        dialog = qt.QFileDialog(self.ui.adaptOutputButton.window(), _("Name of the new model"), "", filters)
+        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
+        dialog.setDefaultSuffix(models.ENDING[1:])
+        path = _chosen(dialog)
+        if path is not None:
+            self._parameterNode.adaptOutput = path
+
+    def _obstacle(self):
+        """Why a training cannot start, or None."""
+        if self.logic.isBusy:
+            return _("A run is going on.")
+        if None in self._inputs():
+            return _("Choose an atlas volume and an atlas segmentation above.")
+        chosen = self._parameterNode
+        if not self.scans() and not chosen.adaptFolder:
+            return _("Check at least one unlabelled scan, or choose a folder of them.")
+        if chosen.adaptFolder and not os.path.isdir(chosen.adaptFolder):
+            return _("The folder of unlabelled scans does not exist.")
+        output = chosen.adaptOutput
+        if not output.endswith(models.ENDING) or not os.path.isabs(output):
+            return _("Choose where the new model is saved: a file name that ends in {ending}.").format(
+                ending=models.ENDING
+            )
+        if not os.path.isdir(os.path.dirname(output)):
+            return _("The folder of the new model does not exist.")
+        if os.path.exists(output):
+            return _("A model of that name exists. Choose another name.")
+        return None
+
+    # ------------------------------------------------------------ the training
+
+    def onAdaptButton(self, _checked=False):
+        if self._task is not None:
+            self.logic.cancel()
+            self.update()
+        else:
+            self.start()
+
+    def start(self):
+        chosen = self._parameterNode
+        base = chosen.model if chosen.model not in (models.AUTOMATIC, models.INSTANT) else ""
+        try:
+            self._task = self.logic.adapt(
+                *self._inputs(),
+                self.scans(),
+                chosen.adaptOutput,
+                scanFolder=chosen.adaptFolder,
+                minutes=chosen.adaptMinutes,
+                device=chosen.device.value,
+                base=base,
+                onProgress=self.onProgress,
+                onFinished=self.onFinished,
+                onFailed=self.onFailed,
+            )
+        except RunError as error:
+            self.ui.adaptStatusLabel.setText(str(error))
+        self._shown = (0, None)
+        self._onChanged()
+
+    def onProgress(self, task):
+        text = _("Saving what is done") if task.isStopping else stageText(task.stage)
+        if task.secondsLeft is not None:
+            text = _("{stage}, about {time} left").format(stage=text, time=timeText(task.secondsLeft))
+        if task.warnings:
+            text = "\n".join([text, *task.warnings])
+        if self.ui.adaptStatusLabel.text != text:
+            self.ui.adaptStatusLabel.setText(text)
+        self.ui.adaptProgressBar.setValue(round(100 * task.fraction))
+        self._showPictures(task)
+
+    def _showPictures(self, task):
+        count, picture = self._shown
+        if len(task.losses) > max(count, 1):
+            label = self.ui.adaptCurveLabel
+            dark = label.palette.color(qt.QPalette.Window).lightness() < 128
+            label.setPixmap(pictures.curve(task.losses, max(label.width, 200), CURVE_HEIGHT, dark))
+            label.setVisible(True)
+        if task.picture is not None and task.picture is not picture:
+            label = self.ui.adaptPreviewLabel
+            # As large as the place allows, and never so wide that the panel has to grow.
+            label.setPixmap(pictures.pixmap(task.picture).scaledToWidth(max(self.ui.adaptStatusLabel.width, 200)))
+            label.setVisible(True)
+        self._shown = (len(task.losses), task.picture)
+
+    def onFinished(self, task):
+        self.ui.adaptStatusLabel.setText("\n".join([_("The model is done, and is now selected."), *task.warnings]))
+        self._end()
+        self._onAdapted(task.output)
+
+    def onFailed(self, task):
+        error = task.error
+        if error.code == "no_torch" and self._parameterNode is not None and self._install():
+            self._end()
+            self.start()
+            return
+        isPaused = error.code == "cancelled" and isUnfinished(task.output)
+        self.ui.adaptStatusLabel.setText(_("Paused: nothing is lost.") if isPaused else str(error))
+        self._end()
+
+    def _end(self):
+        self._task = None
+        self._onChanged()
+
+    # ------------------------------------------------------------ what is shown
+
+    def update(self):
+        """Brings the section in line with the parameter node, the scene and the training."""
+        chosen = self._parameterNode
+        if chosen is None:
+            return
+        self.fillScans()
+        button, isBusy = self.ui.adaptButton, self.isBusy
+        obstacle = None if isBusy else self._obstacle()
+        button.setEnabled(not self._task.isStopping if isBusy else obstacle is None)
+        if isBusy:
+            button.setText(_("Pause"))
+        else:
+            button.setText(_("Resume") if chosen.adaptOutput and isUnfinished(chosen.adaptOutput) else _("Start"))
+        button.setToolTip(obstacle or _("Trains the networks on the unlabelled scans. Can be paused at any moment."))
+        self.ui.adaptProgressBar.setVisible(isBusy)
+        for widget in (
+            self.ui.adaptScansList, self.ui.adaptFolderEdit, self.ui.adaptFolderButton, self.ui.adaptMinutesSpinBox,
+            self.ui.adaptOutputEdit, self.ui.adaptOutputButton,
+        ):  # fmt: skip
+            widget.setEnabled(not isBusy)
+
+
+def _chosen(dialog):
+    """The path that the user chooses in the dialog, or None."""
+    isAccepted = dialog.exec_()
+    files = dialog.selectedFiles()
+    dialog.deleteLater()
+    return files[0] if isAccepted else None
