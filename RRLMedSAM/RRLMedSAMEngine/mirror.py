@@ -15,6 +15,7 @@ from .sampling import nearest
 
 SILENT = -(2**31)  # label value where the mirror image has nothing to say: a structure without a partner
 VOXELS = 5e5  # of the grid on which the mirror image is brought onto the atlas
+MOST_TURNED = 0.5  # radians between both: turned further, an organ of one side would be laid on itself, too
 ALIKE = 0.4  # Dice of a structure and its mirror image, brought onto each other by an affine map, at least ..
 SHARE = 0.8  # .. in so much of the labelled volume, else the anatomy is not symmetric
 
@@ -33,6 +34,8 @@ def mirrored(atlas: Volume, labels: Volume, check) -> tuple[Volume, Volume] | No
     )
     # By all of the anatomy: by its structures alone an organ of one side would be laid on itself.
     matrix = affine.align(fixed, moving, torch.ones(moving.grid.shape), check).matrix
+    if _turned(matrix) > MOST_TURNED:
+        return None
     grid = fixed.grid
     here = nearest(labels.array, labels.geometry, grid)
     there = nearest(exchanged.array, exchanged.geometry, Geometry(matrix @ grid.voxel_to_lps, grid.shape))
@@ -48,6 +51,12 @@ def _reflected(volume: Volume) -> Volume:
     """Across the plane through the volume's middle that is nearest to the sagittal one."""
     axis = int(np.argmax(np.abs(volume.geometry.voxel_to_lps[0, :3] / volume.geometry.spacing)))
     return Volume(np.flip(volume.array, 2 - axis).copy(), volume.geometry)
+
+
+def _turned(matrix: np.ndarray) -> float:
+    """The angle in radians of the rotation in an affine map (4, 4)."""
+    left, _, right = np.linalg.svd(matrix[:3, :3])
+    return float(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))
 
 
 def _partners(here: np.ndarray, there: np.ndarray) -> dict | None:

@@ -28,7 +28,7 @@ from .trainer import Settings as TrainerSettings
 
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = PREVIEW_SECONDS = 60.0
 UNFINISHED = ".unfinished"  # ends the name of the folder in which an adaptation is kept until it is done
 SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 
@@ -168,7 +168,7 @@ class _Job:
             self.total_training = max(self.total - self.tick(), 0.5 * self.total)
         prepared = self._prepared()
         saved = self.last = time.monotonic()
-        losses = {}
+        losses, shown = {}, None
         while done < self.total_training and not stopping.reached:
             share = done / self.total_training
             for name, value in self._step(share).items():
@@ -179,13 +179,13 @@ class _Job:
             self.last = now
             text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
             progress = Progress("train", prepared + (1 - prepared) * share, text, dict(losses))
+            if shown is None or now - shown > PREVIEW_SECONDS:
+                progress.preview, shown = preview.draw(self.trainer.average), now
+            self.report(progress)
             if now - saved > CHECKPOINT_SECONDS or self.cancelled():
                 self._save(stopping, done)
                 saved = now
             self.check()
-            if self.trainer.steps == 1 or saved == now:
-                progress.preview = preview.draw(self.trainer.average)
-            self.report(progress)
         self.seconds = done
 
     def _step(self, share) -> dict:
