@@ -8,7 +8,7 @@ from the images alone: names are not needed.
 import numpy as np
 import torch
 
-from . import affine, intensity, workgrid
+from . import affine, intensity, threads, workgrid
 from .geometry import Geometry
 from .image import Volume
 from .sampling import nearest
@@ -33,7 +33,8 @@ def mirrored(atlas: Volume, labels: Volume, check) -> tuple[Volume, Volume] | No
         workgrid.to_work_grid(v, w, spacing, box, "cpu") for v, w, box in zip((atlas, image), windows, boxes)
     )
     # By all of the anatomy: by its structures alone an organ of one side would be laid on itself.
-    matrix = affine.align(fixed, moving, torch.ones(moving.grid.shape), check).matrix
+    with threads.suited(0):
+        matrix = affine.align(fixed, moving, torch.ones(moving.grid.shape), check).matrix
     if _turned(matrix) > MOST_TURNED:
         return None
     grid = fixed.grid

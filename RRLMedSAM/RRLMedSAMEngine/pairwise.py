@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import affine, allocator, contrast, deformation, intensity, plan, registration, workgrid
+from . import affine, allocator, contrast, deformation, intensity, plan, registration, threads, workgrid
 from .deformation import Deformation
 from .memory import free_gb
 from .sampling import lattice, sample
@@ -56,7 +56,8 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
 
     clock.enter("align")
     near = workgrid.near_structures(atlas_labels, moving.grid, step.device)
-    alignment = affine.align(fixed, moving, near, clock.check)
+    with threads.suited(0):  # its grids are coarse
+        alignment = affine.align(fixed, moving, near, clock.check)
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import __version__, allocator, confidence, devices, mirror, models, pairwise, plan
+from . import __version__, allocator, confidence, devices, mirror, models, pairwise, plan, threads
 from .checks import check_image, check_labels
 from .deformation import Deformation, slabs
 from .image import Volume
@@ -83,7 +83,8 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
             second = _transfer_of([twin[1]], other), other
         return found, *_transfer(atlas_labels, target, found, second, settings.effort, learned, clock)
 
-    (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
+    with threads.suited(target.array.size):
+        (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
     if found.correlation < POOR_CORRELATION:
         note(
             "Atlas and target hardly agree after alignment: they may show different anatomy. Check the result, "

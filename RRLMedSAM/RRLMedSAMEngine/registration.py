@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import filters
+from . import filters, threads
 from .sampling import lattice, sample
 from .similarity import LocalCorrelation
 from .workgrid import WorkImage
@@ -43,7 +43,8 @@ def register(target: WorkImage, atlas: WorkImage, affine: np.ndarray, levels, st
             displacement = torch.zeros(3, *fixed.image.shape, device=fixed.image.device)
         else:
             displacement = refine(displacement, coarser, fixed)
-        displacement = _optimise(fixed, moving, affine, level, displacement, step_done)
+        with threads.suited(fixed.image.numel()):
+            displacement = _optimise(fixed, moving, affine, level, displacement, step_done)
         coarser = fixed
     return displacement
 
