@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import time
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class _Teller:
         now = time.monotonic()
         if state.losses and now - self._told >= LOSSES_SECONDS:
             self._told = now
-            self._tell(Losses(self._request.id, state.losses))
+            finite = {name: value for name, value in state.losses.items() if math.isfinite(value)}
+            self._tell(Losses(self._request.id, finite))
         if state.preview is not None:
             with exchange.Outputs(self._request.folder, lambda: False) as outputs:
                 name = outputs.write(f"preview{self._pictures % 2}.npy", state.preview)

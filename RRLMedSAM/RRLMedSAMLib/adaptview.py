@@ -11,7 +11,7 @@ from .adaptation import isUnfinished
 from .errors import RunError
 from .messages import _, stageText, timeText
 
-CURVE_HEIGHT = 110  # pixels
+CURVE_HEIGHT, NARROWEST = 120, 200  # pixels
 
 
 class AdaptView:
@@ -160,13 +160,12 @@ class AdaptView:
         if len(task.losses) > max(count, 1):
             label = self.ui.adaptCurveLabel
             dark = label.palette.color(qt.QPalette.Window).lightness() < 128
-            label.setPixmap(pictures.curve(task.losses, max(label.width, 200), CURVE_HEIGHT, dark))
-            label.setVisible(True)
+            width = self.ui.adaptStatusLabel.width
+            _show(label, pictures.curve(task.losses, max(width, NARROWEST), CURVE_HEIGHT, dark))
         if task.picture is not None and task.picture is not picture:
-            label = self.ui.adaptPreviewLabel
             # As large as the place allows, and never so wide that the panel has to grow.
-            label.setPixmap(pictures.pixmap(task.picture).scaledToWidth(max(self.ui.adaptStatusLabel.width, 200)))
-            label.setVisible(True)
+            shown = pictures.pixmap(task.picture).scaledToWidth(max(self.ui.adaptStatusLabel.width, NARROWEST))
+            _show(self.ui.adaptPreviewLabel, shown)
         self._shown = (len(task.losses), task.picture)
 
     def onFinished(self, task):
@@ -210,6 +209,12 @@ class AdaptView:
             self.ui.adaptOutputEdit, self.ui.adaptOutputButton,
         ):  # fmt: skip
             widget.setEnabled(not isBusy)
+
+
+def _show(label, pixmap):
+    label.setMinimumHeight(pixmap.height())
+    label.setPixmap(pixmap)
+    label.setVisible(True)
 
 
 def _chosen(dialog):

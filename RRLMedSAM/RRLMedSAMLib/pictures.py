@@ -29,10 +29,11 @@ def pixmap(image):
 
 
 def curve(history, width, height, dark):
-    """A QPixmap of the course of each number in ``history``, a list of dicts: each on a scale from 0 to its largest.
+    """A QPixmap of the course of each number in ``history``, a list of dicts, from 0 to the largest of all.
 
     ``dark``: the text stands on a dark ground.
     """
+    highest = max((value for values in history for value in values.values()), default=1.0)
     picture = qt.QPixmap(width, height)
     picture.fill(qt.QColor(0, 0, 0, 0))
     painter = qt.QPainter()
@@ -41,7 +42,7 @@ def curve(history, width, height, dark):
     for index, name in enumerate(names):
         values = [values[name] for values in history if name in values]
         painter.setPen(qt.QColor(COLOURS[index % len(COLOURS)]))
-        _drawLine(painter, values, LEFT, width - LEFT, LINE * len(names), height - BOTTOM)
+        _drawLine(painter, values, highest, LEFT, width - LEFT, LINE * len(names), height - BOTTOM)
         painter.drawLine(LEFT, LINE * index + LINE // 2, LEFT + LINE, LINE * index + LINE // 2)
         painter.setPen(qt.QColor("white" if dark else "black"))
         painter.drawText(2 * LEFT + LINE, LINE * index + 12, f"{name}  {values[-1]:.3f}")
@@ -49,12 +50,12 @@ def curve(history, width, height, dark):
     return picture
 
 
-def _drawLine(painter, values, left, right, top, bottom):
-    count, highest = len(values), max(max(values), 1e-9)
-    shown = [round(n * (count - 1) / (right - left)) for n in range(right - left + 1)] if count > right - left else range(count)
+def _drawLine(painter, values, highest, left, right, top, bottom):
+    last, wide, high = max(len(values) - 1, 1), right - left, bottom - top
+    # No more points than pixels.
+    shown = range(len(values)) if last < wide else [round(n * last / wide) for n in range(wide + 1)]
     points = [
-        (round(left + (right - left) * n / max(count - 1, 1)), round(bottom - (bottom - top) * max(values[n], 0) / highest))
-        for n in shown
+        (round(left + wide * n / last), round(bottom - high * max(values[n], 0) / max(highest, 1e-9))) for n in shown
     ]
     for (x1, y1), (x2, y2) in zip(points, points[1:]):
         painter.drawLine(x1, y1, x2, y2)
