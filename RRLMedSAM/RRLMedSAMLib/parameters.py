@@ -24,7 +24,7 @@ class Effort(enum.Enum):
         return {
             "fast": _("About 20 s for a 1 mm brain on two cores"),
             "balanced": _("About 1 min for a 1 mm brain on two cores"),
-            "best": _("About 3 min for a 1 mm brain on two cores"),
+            "best": _("About 2.5 min for a 1 mm brain on two cores"),
         }[self.value]
 
 
