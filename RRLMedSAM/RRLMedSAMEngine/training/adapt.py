@@ -1,14 +1,13 @@
 """Adapts a model to one atlas with unlabelled scans, and packs it. Can be stopped at any moment and goes on later."""
 
 import dataclasses
-import datetime
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from .. import __version__, allocator, devices, inference, intensity, memory, models, package, workgrid
+from .. import allocator, devices, inference, intensity, memory, models, package, workgrid
 from ..card import Card
 from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, bad_input
@@ -17,7 +16,7 @@ from ..image import Volume
 from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
-from . import cases, checkpoint, prepare
+from . import cases, checkpoint, modelcard, prepare
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
 from .preview import Preview
@@ -224,30 +223,26 @@ class _Job:
 
     def card(self, name: str, names: dict) -> Card:
         """What is known of the finished model."""
-        sizes = self.trainer.model.sizes
         hashes = sorted(path.name.removesuffix(cases.ENDING) for path in self.cases)
-        return Card(
-            name=name,
-            summary=f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
-            sizes={**dataclasses.asdict(sizes), "channels": list(sizes.channels)},
-            atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
-            structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.values],
-            intensity=self.window.kind,
-            spacing_mm=self.frame.spacing,
-            training={
+        return modelcard.make(
+            name,
+            self.trainer.model,
+            f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
+            {
                 "scans": len(hashes),
                 "scans_skipped": self.skipped,
                 "scan_hashes": hashes,
                 "steps": self.trainer.steps,
                 "seconds": round(self.seconds),
                 "minutes_given": self.settings.minutes,
-                "engine": __version__,
                 "base": self.settings.base or "none",
                 **dataclasses.asdict(self.settings.trainer),
             },
-            seed=self.settings.seed,
-            date=datetime.date.today().isoformat(),
-            figures={},
+            self.settings.seed,
+            atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
+            structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.values],
+            intensity=self.window.kind,
+            spacing_mm=self.frame.spacing,
             sources=["The user's own scans."],
             terms="The user's own: see the terms of the scans.",
         )

@@ -68,16 +68,16 @@ class Distillation:
     def loss(self, encoder: Encoder) -> torch.Tensor:
         """Mean squared error on one view drawn at random."""
         view = self.views[int(torch.randint(len(self.views), (), generator=self._random))]
-        predicted, wanted = self._compare(encoder, view, CELLS)
+        predicted, wanted = self.compare(encoder, view, CELLS)
         return F.mse_loss(predicted, wanted)
 
     @torch.no_grad()
     def cosine(self, encoder: Encoder, views: list[View]) -> float:
         """Mean cosine similarity of predicted and the teacher's features over all cells of the views."""
-        values = [F.cosine_similarity(*self._compare(encoder, view, None), dim=1).mean() for view in views]
+        values = [F.cosine_similarity(*self.compare(encoder, view, None), dim=1).mean() for view in views]
         return float(sum(values) / len(values))
 
-    def _compare(self, encoder, view, count):
+    def compare(self, encoder, view, count):
         """Predicted and the teacher's features, (n, teacher) each, of ``count`` cells drawn at random or of all."""
         shape = cases.shape(view.path)
         inside, voxels = cells_on_slice(shape, view.axis, view.index)

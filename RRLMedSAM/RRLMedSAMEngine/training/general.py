@@ -7,19 +7,17 @@ output; the same command goes on with it.
 """
 
 import argparse
-import dataclasses
-import datetime
 import sys
 import time
 from pathlib import Path
 
 import torch
 
-from .. import __version__, allocator, devices, package
+from .. import allocator, devices, package
 from ..card import Card
 from ..networks.model import Model
 from ..networks.sizes import Sizes
-from . import checkpoint
+from . import checkpoint, modelcard
 from .synthesis import Synthesiser
 from .trainer import Settings, Trainer
 
@@ -47,19 +45,12 @@ def train(maps: list[Path], output: Path, seconds: float, seed: int, device: tor
             checkpoint.save(folder, {"trainer": trainer.state(), "done": done})
             saved = now
             say(f"{done:.0f} s, step {trainer.steps}: " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items()))
-    sizes = trainer.model.sizes
-    card = Card(
-        name=output.stem,
-        summary="General: trained on synthetic images, for any anatomy and modality.",
-        sizes={**dataclasses.asdict(sizes), "channels": list(sizes.channels)},
-        atlas_fingerprint="",
-        structures=[],
-        intensity="any",
-        spacing_mm=0.0,
-        training={"label_maps": len(maps), "steps": trainer.steps, "seconds": round(done), "engine": __version__},
-        seed=seed,
-        date=datetime.date.today().isoformat(),
-        figures={},
+    card = modelcard.make(
+        output.stem,
+        trainer.model,
+        "General: trained on synthetic images, for any anatomy and modality.",
+        {"label_maps": len(maps), "steps": trainer.steps, "seconds": round(done)},
+        seed,
         sources=["Label maps given to the training, random shapes."],
         terms="Those of the label maps.",
     )
