@@ -1,7 +1,8 @@
 """Adapts a model to one atlas with unlabelled scans of the same kind, and writes it as one file.
 
 The model package is then given to `segment` with --model. What is done is kept beside the output in a folder named
-.unfinished until the package is written: stop at any moment (Ctrl+C), go on with --resume.
+.unfinished until the package is written: stop at any moment (Ctrl+C), go on with --resume. A picture there,
+preview.png, shows how far the training is: left the borders that registration drew, right the model's.
 
 Exit codes: as those of segment.
 """
@@ -12,12 +13,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from . import streams
 from .cli import EXIT_CODES, prepare_process, read_named, tell
 from .protocol import DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage
+PREVIEW = "preview.png"  # in the folder of what is not done
 SWITCHES = ("mutual-ema", "prompt", "own-masks")
 
 
@@ -72,8 +75,10 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     from .worker import load
 
     load()  # tells in a sentence what is missing
+    import SimpleITK
+
     from .adaptation import find_scans
-    from .image import read_labels, read_volume
+    from .image import read_labels, read_volume, write_image
     from .networks.sizes import Sizes
     from .segfile import read_structures
     from .training import adapt
@@ -92,6 +97,14 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         trainer=adapt.TrainerSettings(**switched),
     )
     structures = read_named(functools.partial(read_structures, values=[]), options.atlas_labels, "The atlas labels")
+    picture = Path(options.output + adapt.UNFINISHED) / PREVIEW
+
+    def report(progress):
+        lines(progress)
+        if progress.preview is not None:
+            write_image(SimpleITK.GetImageFromArray(progress.preview, isVector=True), picture)
+            lines.say(f"a preview is in {picture}")
+
     card = adapt.adapt(
         read_named(read_volume, options.atlas, "The atlas"),
         read_named(read_labels, options.atlas_labels, "The atlas labels"),
@@ -100,7 +113,7 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         settings,
         names={structure.label: structure.name for structure in structures},
         resume=options.resume,
-        report=lines,
+        report=report,
         warn=lambda text: lines.say(f"warning: {text}"),
         cancelled=cancelled,
     )

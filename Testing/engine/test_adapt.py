@@ -233,7 +233,7 @@ def test_the_command_line_stops_on_a_signal_and_resumes(tmp_path, scans):
         command(tmp_path, scans, "--minutes", "5"), env=environment(), stderr=subprocess.PIPE, encoding="utf-8"
     )
     for line in process.stderr:
-        if line.startswith("train"):
+        if "preview" in line:
             break
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
@@ -242,6 +242,8 @@ def test_the_command_line_stops_on_a_signal_and_resumes(tmp_path, scans):
     if os.name == "posix":
         assert (tmp_path / "mine.rrl.unfinished").stat().st_mode & 0o077 == 0
     assert list((tmp_path / "mine.rrl.unfinished").glob("*" + cases.ENDING))
+    shown = image.sitk.ReadImage(tmp_path / "mine.rrl.unfinished" / "preview.png")
+    assert shown.GetNumberOfComponentsPerPixel() == 3
 
 
 @pytest.mark.parametrize(
