@@ -20,13 +20,16 @@ DEPTH = 2.0  # voxels
 ALIKE = 0.3  # correlation of the curve with the identity above which both have the same contrast
 
 
-def match(atlas: WorkImage, target: WorkImage, affine: np.ndarray) -> WorkImage:
+def match(atlas: WorkImage, target: WorkImage, affine: np.ndarray, displacement=None) -> WorkImage:
     """The atlas, recoloured where the aligned images have another contrast, else as it is.
 
-    ``affine``: (4, 4), LPS mm, target point -> atlas point.
+    ``affine``: (4, 4), LPS mm, target point -> atlas point. ``displacement``: (3, k, j, i) in voxels of the target's
+    grid; x + u(x), then ``affine``, is the atlas point. None is zero.
     """
     to_atlas = atlas.grid.lps_to_voxel @ affine @ target.grid.voxel_to_lps
     at = lattice(target.image.shape, to_atlas, target.image.device)
+    if displacement is not None:
+        at += torch.tensordot(torch.tensor(to_atlas[:3, :3], dtype=at.dtype, device=at.device), displacement, 1)
     both = torch.stack([atlas.image, atlas.foreground.to(atlas.image.dtype)])
     warped, anatomy = sample(both, at, padding="zeros")
     both = ((anatomy > 0.5) & target.foreground).to(warped.dtype)

@@ -61,7 +61,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")
-    moving = contrast.match(moving, fixed, alignment.matrix)
+    moving = _recoloured(moving, fixed, alignment.matrix, levels, clock.check)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     displacement = registration.register(
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
@@ -96,3 +96,14 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
         grid,
     )
     return Registered(field, padded, margin, fixed, warped, alignment.correlation, figures)
+
+
+def _recoloured(atlas, target, affine, levels, check):
+    """The atlas in the target's contrast where that is another one: found twice, the second time with a rough
+    deformation, as an affine map alone mixes the tissues."""
+    recoloured = contrast.match(atlas, target, affine)
+    if recoloured is atlas or len(levels) == 1:
+        return recoloured
+    rough = registration.register(target, recoloured, affine, levels[:-1], check)
+    rough = registration.refine(rough, target.coarser(levels[-2].spacing), target)
+    return contrast.match(atlas, target, affine, rough)
