@@ -72,7 +72,7 @@ def test_choices_live_in_the_parameter_node(driver, nodes):
     parameters = driver.logic.getParameterNode()
     assert [parameters.atlasVolume, parameters.atlasSegmentation, parameters.target] == nodes
     assert (parameters.effort, parameters.device) == (Effort.BEST, Device.CPU)
-    assert "3 min" in driver.ui.effortHintLabel.text
+    assert "2.5 min" in driver.ui.effortHintLabel.text
     parameters.effort = Effort.FAST
     assert driver.ui.effortComboBox.currentText == "Fast" and "20 s" in driver.ui.effortHintLabel.text
 
