@@ -29,6 +29,13 @@ class RRLMedSAM(ScriptedLoadableModule):
             "The inputs stay as they are."
         )
         self.parent.acknowledgementText = ""
+        slicer.app.connect("startupCompleted()", _registerSampleData)
+
+
+def _registerSampleData():
+    from RRLMedSAMLib import sampledata
+
+    sampledata.register()
 
 
 class RRLMedSAMWidget(ScriptedLoadableModuleWidget):
