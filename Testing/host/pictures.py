@@ -15,7 +15,7 @@ from .views import SliceView
 from .window import Window
 
 MODULE = pathlib.Path(__file__).resolve().parents[2] / "RRLMedSAM" / "RRLMedSAM.py"
-SIZE = (900, 640)  # pixels of the window; a README shows no more
+SIZE = (880, 640)  # pixels of the window; a README shows no more
 THUMBNAIL = (280, 260)  # pixels, as the module 'Sample Data' shows its samples
 LONGEST_RUN = 300  # s
 
