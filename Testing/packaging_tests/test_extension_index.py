@@ -37,7 +37,7 @@ DANGEROUS = {"exec", "eval", "pip_install", "pip_uninstall", "pip_ensure", "inst
 
 def variable(name):
     """As the index reads it: in the top folder's file, in quotes, on one line."""
-    return re.search(r'set\s*\(' + name + r'\s*"([^"]+)"[ ]*\)', PROJECT).group(1)
+    return re.search(rf'set\s*\({name}\s*"([^"]+)"[ ]*\)', PROJECT).group(1)
 
 
 # ------------------------------------------------------------ the entry
@@ -95,6 +95,14 @@ def test_the_homepage_has_what_a_visitor_looks_for():
     assert "not a medical device" in start and "not a medical device" in description
     assert "https://arxiv.org/abs/2504.20501" in README, "the publication"
     assert "SampleData" in README or "Sample Data" in README, "the tutorial's data"
+
+
+def test_the_citation_is_of_this_version_and_of_the_paper():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    engine = (ROOT / "RRLMedSAM" / "RRLMedSAMEngine" / "__init__.py").read_text(encoding="utf-8")
+    assert re.search(r'__version__ = "(.+)"', engine).group(1) == re.search(r"^version: (.+)$", citation, re.M).group(1)
+    assert citation.startswith("cff-version: 1.2.0\n") and "https://arxiv.org/abs/2504.20501" in citation
+    assert f"repository-code: {METADATA['scm_url']}\n" in citation
 
 
 def test_a_clone_stays_small():
