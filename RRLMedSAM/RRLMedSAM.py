@@ -28,7 +28,17 @@ class RRLMedSAM(ScriptedLoadableModule):
             "deforms the atlas and adds the target's segments, both transforms and a confidence volume. "
             "The inputs stay as they are."
         )
-        self.parent.acknowledgementText = ""
+        self.parent.acknowledgementText = _(
+            "Research software, not a medical device. It serves the one-shot setting of RRL-MedSAM (arXiv 2504.20501): "
+            "please cite the paper."
+        )
+        slicer.app.connect("startupCompleted()", _registerSampleData)
+
+
+def _registerSampleData():
+    from RRLMedSAMLib import sampledata
+
+    sampledata.register()
 
 
 class RRLMedSAMWidget(ScriptedLoadableModuleWidget):

@@ -1,5 +1,6 @@
 """What the panel's widgets do. Everything that is shown comes from the parameter node, the run or the scene."""
 
+import qt
 import slicer
 import slicer.util
 import vtk
@@ -10,9 +11,11 @@ from .adaptview import AdaptView
 from .errors import RunError
 from .messages import _, stageText, timeText
 from .modelview import ModelView
+from .report import reportText
 from .resultview import ResultView
 from .scene import hardenedCopy
 from .sceneinput import roleNames
+from .tooltips import explainLabels
 
 
 class Panel(VTKObservationMixin):
@@ -21,6 +24,7 @@ class Panel(VTKObservationMixin):
     def __init__(self, ui, logic):
         VTKObservationMixin.__init__(self)
         self.ui, self.logic = ui, logic
+        explainLabels(ui)
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
         self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self._install)
@@ -31,6 +35,7 @@ class Panel(VTKObservationMixin):
         self._warningsShown = 0
         ui.applyButton.clicked.connect(self.onApplyButton)
         ui.cancelButton.clicked.connect(self.onCancelButton)
+        ui.copyReportButton.clicked.connect(self.onCopyReportButton)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
@@ -115,6 +120,10 @@ class Panel(VTKObservationMixin):
     def onCancelButton(self, _checked=False):
         self.logic.cancel()
         self.update()
+
+    def onCopyReportButton(self, _checked=False):
+        qt.QApplication.clipboard().setText(reportText(self._parameterNode, self.ui.logTextEdit.toPlainText()))
+        self._say(_("The report is on the clipboard, without names and paths. Read it before you send it."))
 
     def _offerHardenedCopy(self, error):
         question = _("{text} Make a copy with the transform applied, and use that?").format(text=error.text)

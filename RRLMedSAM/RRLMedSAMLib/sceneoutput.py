@@ -17,6 +17,8 @@ from .scene import LPS_FROM_RAS, placeBeside, removeWithDisplay, toMatrix
 from .sceneinput import imageArray
 
 ATTRIBUTE = "RRLMedSAM."  # prefix of node attributes and reference roles
+# What Slicer's export to DICOM says of who drew a segment; the atlas's own tags are not true of the result.
+ALGORITHM = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "RRLMedSAM"}
 
 
 @dataclasses.dataclass
@@ -160,6 +162,8 @@ class Result:
             segment = slicer.vtkSegment()
             segment.DeepCopyMetadata(structure.segment)
             segment.SetLabelValue(value)
+            for tag, text in ALGORITHM.items():
+                segment.SetTag(tag, text)
             # All structures of a layer share one image: many times faster than an image for each.
             segment.AddRepresentation(BINARY_LABELMAP, self._layers[structure.layer])
             segmentation.AddSegment(segment, structure.segmentId)

@@ -1,5 +1,6 @@
 """slicer.app and the module manager, as far as a panel uses them."""
 
+import importlib.metadata
 import os
 
 import slicer
@@ -25,6 +26,7 @@ class Application(QtWidgets.QApplication):
     def __init__(self, mrml, temporaryFolder, isTesting):
         super().__init__(["RRLMedSAM"])
         self.applicationName = "Slicer"
+        self.applicationVersion = importlib.metadata.version("slicer-core")
         self.temporaryPath = temporaryFolder
         self.mrml, self._isTesting = mrml, isTesting
         self._moduleManager = ModuleManager()

@@ -43,11 +43,11 @@ def _start(isTesting):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
         # Without this VTK looks for a display first, for seconds.
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-    from . import ctk, qt
+    from . import ctk, qt, sampledata
     from .application import Application
     from .mrml import Mrml
 
-    sys.modules["qt"], sys.modules["ctk"] = qt, ctk
+    sys.modules["qt"], sys.modules["ctk"], sys.modules["SampleData"] = qt, ctk, sampledata
     # Slicer's own files of these names, where asked for, else the host's.
     slicer.__path__.append(os.environ.get("SLICER_PYTHON_FILES") or OWN_SLICER_FILES)
     temporaryFolder = tempfile.mkdtemp(prefix="slicer_host_")

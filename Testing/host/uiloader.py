@@ -59,8 +59,9 @@ class QUiLoader(QtUiTools.QUiLoader):
 
 def _checkProperties(element, widget):
     for item in element.findall("property"):
-        isDynamic = item.get("stdset") == "0"
-        if not isDynamic and widget.metaObject().indexOfProperty(item.get("name")) < 0:
+        # A label's buddy is no Qt property: the loader reads it as one and calls setBuddy().
+        isOther = item.get("stdset") == "0" or (item.get("name") == "buddy" and hasattr(widget, "setBuddy"))
+        if not isOther and widget.metaObject().indexOfProperty(item.get("name")) < 0:
             raise RuntimeError(f"The host knows no property {item.get('name')} of {element.get('class')}.")
 
 

@@ -1,0 +1,111 @@
+"""`python -m host.pictures FOLDER`: the tutorial's pictures, taken while a user would go through it.
+
+The sample is the phantom, so that the pictures can be made anywhere PyTorch is, and stay true.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from .events import pump, screenshot
+from .load import loadModule
+from .picture import writePng
+from .runtime import boot
+from .views import SliceView
+from .window import Window
+
+MODULE = pathlib.Path(__file__).resolve().parents[2] / "RRLMedSAM" / "RRLMedSAM.py"
+SIZE = (880, 640)  # pixels of the window; a README shows no more
+THUMBNAIL = (280, 260)  # pixels, as the module 'Sample Data' shows its samples
+LONGEST_RUN = 300  # s
+
+
+def makePictures(folder, prepare=lambda logic: None):
+    """Writes the pictures and returns their paths. ``prepare``: called with the module's logic before the first step.
+
+    Raises RuntimeError where the sample could not be segmented.
+    """
+    mrml = boot()
+    mrml.clear()
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    loaded = loadModule(MODULE)
+    try:
+        prepare(loaded.widget.logic)
+        window = Window(loaded, mrml)
+        window.resize(*SIZE)
+        window.show()
+        paths = []
+        for number, name in enumerate(_steps(loaded.widget.panel, window), start=1):
+            paths.append(folder / f"step{number}-{name}.png")
+            screenshot(window, paths[-1])
+        paths.append(_thumbnail(mrml, folder / "thumbnail.png"))
+        window.takeCentralWidget().deleteLater()
+        window.close()
+    finally:
+        loaded.unload()
+        mrml.clear()
+    return paths
+
+
+def _steps(panel, window):
+    """Generator of the steps' names; each is taken when the window shows it."""
+    from RRLMedSAMLib.sampledata import addPhantom
+
+    ui, logic = panel.ui, panel.logic
+    atlas, segmentation, target = addPhantom()
+    _showOutlines(segmentation)
+    window.updateViews()
+    yield "sample"
+    ui.atlasVolumeSelector.setCurrentNode(atlas)
+    ui.atlasSegmentationSelector.setCurrentNode(segmentation)
+    ui.targetSelector.setCurrentNode(target)
+    ui.effortComboBox.setCurrentIndex(0)
+    yield "inputs"
+    ui.applyButton.click()
+    pump(lambda: not logic.isBusy or ui.progressBar.value > 20, LONGEST_RUN)
+    yield "running"
+    pump(lambda: not logic.isBusy, LONGEST_RUN)
+    result = logic.getParameterNode().resultSegmentation
+    if result is None:
+        raise RuntimeError(f"The sample was not segmented: {ui.statusLabel.text}")
+    segmentation.GetDisplayNode().SetVisibility(False)
+    _showOutlines(result)
+    window.updateViews()
+    yield "result"
+    ui.inputsCollapsibleButton.collapsed = True
+    ui.resultsCollapsibleButton.collapsed = True
+    ui.logCollapsibleButton.collapsed = False
+    ui.copyReportButton.click()
+    yield "report"
+
+
+def _showOutlines(segmentation):
+    """The host's slices draw a segment's area over the image, not through it."""
+    segmentation.GetDisplayNode().SetVisibility2DFill(False)
+
+
+def _thumbnail(mrml, path):
+    """A slice of the atlas with its structures."""
+    import slicer.util
+
+    segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    for node in segmentations:
+        node.GetDisplayNode().SetVisibility(node is segmentations[0])
+    view = SliceView(mrml, "Red", THUMBNAIL)
+    view.show(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0])
+    writePng(view.image(), path)
+    view.close()
+    return path
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m host.pictures", description=__doc__)
+    parser.add_argument("folder", help="where they are written")
+    for path in makePictures(parser.parse_args(arguments).folder):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
