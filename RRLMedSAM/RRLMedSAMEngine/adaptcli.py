@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from . import streams
-from .cli import EXIT_CODES, prepare_process, read_named, tell
+from .cli import EXIT_CODES, prepare_process, tell
+from .failures import read_named
 from .protocol import DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage

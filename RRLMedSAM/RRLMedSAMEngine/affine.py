@@ -19,7 +19,7 @@ from .workgrid import WorkImage
 
 WIDTH = 5  # voxels of the correlation's window
 FOCUS_SHARE = 0.6  # of the atlas's anatomy: structures that fill more of it need no alignment of their own
-STEPS = (60, 80)  # on the coarse and on the fine grid
+STEPS = (60, 50)  # on the coarse and on the fine grid
 SCOUT_STEPS, FINALISTS = 25, 3  # for each start, before the best of them go on
 HOPELESS, BETTER = 0.8, 1.1  # a turned start's correlation, relative to the header's, to go on with it and to prefer it
 FOCUS_STEPS = 50
@@ -191,7 +191,7 @@ def align(target: WorkImage, atlas: WorkImage, near: torch.Tensor, check) -> Ali
         if aligner.correlation(turned)[0] > BETTER * aligner.correlation(upright)[0]:
             chosen = turned
     finer = Aligner(target, atlas, fine, centres)
-    chosen = _best(finer, finer.descend(chosen, STEPS[1], check), 1)
+    chosen = finer.descend(_best(finer, chosen, 1), STEPS[1], check)
     correlation = float(finer.correlation(chosen)[0])
     if float((near * atlas.foreground).sum()) < FOCUS_SHARE * float(atlas.foreground.sum()):
         finer.focus(chosen, near)

@@ -33,8 +33,10 @@ from pathlib import Path
 
 from . import streams
 from .errors import Cancelled, EngineError, bad_input
-from .failures import as_engine_error, trace
+from .failures import as_engine_error, read_named, trace
 from .protocol import DEVICES, EFFORTS
+from .targets import target_name
+from .terminal import progress_of
 
 EXIT_CODES = {
     "bad_input": 3,
@@ -47,20 +49,6 @@ EXIT_CODES = {
     "internal": 8,
 }
 MIXED = 1
-LINE_SECONDS = 10.0  # between two progress lines of one stage
-EXTENSIONS = (".nii.gz", ".seg.nrrd", ".seg.nhdr", ".img.gz", ".gipl.gz")  # those with two dots
-
-
-def target_name(path: str) -> str:
-    """The name of a target's folder: the file's without its extension, a DICOM folder's as it is."""
-    path = os.path.abspath(path)
-    name = os.path.basename(path)
-    if os.path.isdir(path):
-        return name
-    for extension in EXTENSIONS:
-        if name.lower().endswith(extension):
-            return name[: -len(extension)]
-    return os.path.splitext(name)[0]
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -90,24 +78,6 @@ def parse(arguments=None) -> argparse.Namespace:
     return options
 
 
-class ProgressLines:
-    """Progress on standard error: one line for each stage, and from time to time."""
-
-    def __init__(self, name: str):
-        self._name, self._stage, self._told = name, None, 0.0
-
-    def __call__(self, stage: str, fraction: float, seconds_left: float | None) -> None:
-        now = time.monotonic()
-        if stage == self._stage and now - self._told < LINE_SECONDS:
-            return
-        self._stage, self._told = stage, now
-        left = "" if seconds_left is None else f", {seconds_left:.0f} s left"
-        self.say(f"{stage}, {100 * fraction:.0f} %{left}")
-
-    def say(self, text: str) -> None:
-        print(f"{self._name}: {text}", file=sys.stderr, flush=True)
-
-
 class Job:
     """The command line's work. ``stopped_by``: the signal that ends it, None while it goes on."""
 
@@ -120,23 +90,25 @@ class Job:
         self.stopped_by = number
         signal.signal(number, signal.SIG_DFL)
 
-    def check(self) -> None:
-        if self.stopped_by is not None:
-            raise Cancelled()
+    def _cancelled(self) -> bool:
+        return self.stopped_by is not None
 
     def run(self) -> list[dict]:
         """A summary for each target: name, output, and its report or its error."""
         rows = [{"target": target_name(path), "output": None} for path in self.options.target]
         try:
-            work = self._prepare()
+            job = self._prepare()
         except Exception as error:
-            failure = tell(ProgressLines("all targets"), error)
+            failure = tell(progress_of("all targets"), error)
             return [{**row, "error": failure} for row in rows]
         for row, path in zip(rows, self.options.target):
-            lines = ProgressLines(row["target"])
+            lines = progress_of(row["target"])
             folder = Path(os.path.abspath(self.options.output)) / row["target"]
             try:
-                row["report"] = work(path, folder, lines)
+                row["report"] = job.run(
+                    path, folder, progress=lines, cancelled=self._cancelled,
+                    warn=lambda text, lines=lines: lines.say(f"warning: {text}"),
+                )  # fmt: skip
                 row["output"] = str(folder)
                 lines.say("done")
             except Exception as error:
@@ -144,52 +116,23 @@ class Job:
         return rows
 
     def _prepare(self):
-        """Reads the atlas; returns the function that does one target."""
+        """Reads the atlas; returns the `FileJob`."""
         from .worker import load
 
         load()  # tells in a sentence what is missing
         import numpy as np
 
-        from . import image, memory, pipeline, results, segfile
+        from . import image, pipeline, segfile
+        from .filejob import FileJob
 
         options = self.options
-        self.check()
+        if self._cancelled():
+            raise Cancelled()
         atlas = read_named(image.read_volume, options.atlas, "The atlas")
         labels = read_named(image.read_labels, options.atlas_labels, "The atlas labels")
         structures = segfile.read_structures(options.atlas_labels, [v for v in np.unique(labels.array) if v])
         settings = pipeline.Settings(options.effort, options.device, options.model, options.seed)
-
-        def work(path, folder, lines):
-            self.check()
-            memory.reset_peak()
-            with results.appearing(folder, options.overwrite) as temporary:
-                started = time.monotonic()
-                target = read_named(image.read_volume, path, "The target")
-                reading = time.monotonic() - started
-                result = pipeline.segment(
-                    atlas,
-                    [labels],
-                    target,
-                    settings,
-                    progress=lines,
-                    warn=lambda text: lines.say(f"warning: {text}"),
-                    cancelled=lambda: self.stopped_by is not None,
-                )
-                result.report["seconds"]["read"] = round(result.report["seconds"]["read"] + reading, 2)
-                lines("write", 1.0, None)
-                results.write(temporary, result, atlas, target, structures, self.check)
-                self.check()
-            return result.report
-
-        return work
-
-
-def read_named(read, path: str, what: str):
-    """``read(path)``, with an error that says which file it is about."""
-    try:
-        return read(path)
-    except EngineError as error:
-        raise EngineError(error.code, f"{what}: {error.text}", error.action) from error
+        return FileJob(atlas, labels, structures, settings, options.overwrite)
 
 
 def exit_code(rows: list[dict], stopped_by=None) -> int:

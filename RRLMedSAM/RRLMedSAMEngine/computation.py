@@ -2,16 +2,20 @@
 
 import time
 
-from . import adaptation, exchange, memory, pipeline
+from pathlib import Path
+
+from . import adaptation, exchange, memory, pipeline, segfile
 from .errors import bad_input
+from .filejob import FileJob
 from .geometry import to_rows
-from .protocol import DEVICES, EFFORTS, Adapt, Array, Field, Segment, Segmented
+from .protocol import DEVICES, EFFORTS, Adapt, Array, Field, Segment, Segmented, SegmentFile, Written
+from .targets import target_name
 
 WRITING = 0.97  # fraction of a run after which the result is written
 
 
 def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipeline.segment):
-    """Does what a `Segment` or `Adapt` asks for; returns the message that answers it.
+    """Does what a `Segment`, `SegmentFile` or `Adapt` asks for; returns the message that answers it.
 
     ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``tell(message)`` sends another one.
     ``finish()`` is called when a segmentation is about to be told, and may raise to stop. Raises EngineError, and what the pipeline raises.
@@ -19,13 +23,31 @@ def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipelin
     memory.reset_peak()
     if isinstance(request, Adapt):
         return adaptation.compute(request, progress=progress, warn=warn, tell=tell, cancelled=cancelled)
+    if request.effort not in EFFORTS or request.device not in DEVICES:
+        raise bad_input("The effort or the device is not known.", "Choose another one.")
+    if isinstance(request, SegmentFile):
+        return _segment_file(request, progress, warn, cancelled)
     return _segment(request, progress, warn, cancelled, finish, segment)
+
+
+def _segment_file(request: SegmentFile, progress, warn, cancelled) -> Written:
+    name = target_name(request.target)
+    if not name:
+        raise bad_input("The target's file has no name before its extension.", "Rename it.")
+    job = FileJob(
+        exchange.read(request.folder, request.atlas),
+        exchange.read(request.folder, request.atlas_labels, whole_numbers=True),
+        [segfile.Structure(s.label, s.name, s.colour, s.tags) for s in request.structures],
+        pipeline.Settings(request.effort, request.device, request.model, request.seed),
+        request.overwrite,
+    )
+    folder = Path(request.output) / name
+    report = job.run(request.target, folder, progress=progress, warn=warn, cancelled=cancelled)
+    return Written(request.id, str(folder), report)
 
 
 def _segment(request: Segment, progress, warn, cancelled, finish, segment) -> Segmented:
     """The result's files lie in the request's folder then. After an error none of them is left."""
-    if request.effort not in EFFORTS or request.device not in DEVICES:
-        raise bad_input("The effort or the device is not known.", "Choose another one.")
     atlas = exchange.read(request.folder, request.atlas)
     target = exchange.read(request.folder, request.target)
     labels = [exchange.read(request.folder, layer, whole_numbers=True) for layer in request.atlas_labels]

@@ -1,6 +1,5 @@
-"""How far to trust the result, voxel by voxel and structure by structure."""
+"""How far to trust the result, voxel by voxel."""
 
-import numpy as np
 import torch
 
 from . import filters
@@ -23,26 +22,3 @@ def agreement(target: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
     correlation = covariance**2 / (variance_t * variance_w).clamp_min(1e-12)
     variance = torch.maximum(variance_t, variance_w)
     return ((variance * correlation + NOISE**2) / (variance + NOISE**2)).clamp(0, 1)
-
-
-def structures(labels: np.ndarray, confidence: np.ndarray, values, layer: int, voxel_ml: float) -> list[dict]:
-    """Volume and mean confidence of each of the atlas's ``values`` in a label map (k, j, i).
-
-    ``confidence``: (k, j, i) uint8 percent. A structure without a voxel has confidence None.
-    """
-    found, where = np.unique(labels, return_inverse=True)
-    counts = np.bincount(where.ravel(), minlength=len(found))
-    sums = np.bincount(where.ravel(), weights=confidence.ravel(), minlength=len(found))
-    by_value = {int(v): (int(n), float(s)) for v, n, s in zip(found, counts, sums)}
-    rows = []
-    for value in values:
-        count, total = by_value.get(int(value), (0, 0.0))
-        rows.append(
-            {
-                "label": int(value),
-                "layer": layer,
-                "volume_ml": round(count * voxel_ml, 4),
-                "confidence": round(total / count, 1) if count else None,
-            }
-        )
-    return rows

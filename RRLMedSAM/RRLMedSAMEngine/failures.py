@@ -34,3 +34,11 @@ def trace(error: BaseException) -> str:
     line = f"{type(error).__name__} at {' > '.join(places)}"
     cause = error.__cause__ or error.__context__
     return f"{line}, from {trace(cause)}" if cause else line
+
+
+def read_named(read, path, what: str):
+    """``read(path)``, with an error that says which file it is about."""
+    try:
+        return read(path)
+    except EngineError as error:
+        raise EngineError(error.code, f"{what}: {error.text}", error.action) from error

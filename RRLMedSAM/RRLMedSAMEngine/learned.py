@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import inference, intensity, workgrid
+from . import inference, workgrid
 from .frame import frame_atlas, make_frame, numbered
 from .geometry import Geometry
 from .networks.model import Model
@@ -11,15 +11,13 @@ from .sampling import nearest
 
 
 class Learned:
-    """``model``: in evaluation mode."""
+    """``model``: in evaluation mode. ``atlas``: an `Atlas`."""
 
-    def __init__(self, model: Model, atlas, atlas_labels, device):
+    def __init__(self, model: Model, atlas, device):
         self._model = model.to(device)
-        window = intensity.find_window(atlas.array, "atlas")
-        box = workgrid.anatomy_box(atlas, window)
-        self.frame = make_frame(atlas_labels, float(atlas.geometry.spacing.min()))
-        image = workgrid.to_work_grid(atlas, window, self.frame.spacing, box, device)
-        self.layers = [frame_atlas(self.frame, image, labels) for labels in atlas_labels]
+        self.frame = make_frame(atlas.labels, float(atlas.volume.geometry.spacing.min()))
+        image = workgrid.to_work_grid(atlas.volume, atlas.window, self.frame.spacing, atlas.box, device)
+        self.layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
         self._described = [inference.describe(model, a.image, a.labels, a.count) for a in self.layers]
 
     def masks(self, found, maps, geometry: Geometry, check) -> list[inference.Votes]:

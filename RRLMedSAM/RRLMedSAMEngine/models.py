@@ -38,6 +38,12 @@ def load(name: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     return model, card
 
 
+def modified(name: str) -> float | None:
+    """When the package with this name was written, as a time stamp; None where there is no file of its own."""
+    path = shipped().get(name, Path(name))
+    return path.stat().st_mtime if path.is_file() else None
+
+
 def read(path: Path) -> tuple[Model, Card]:
     """Raises EngineError bad_model."""
     card, weights = package.read(path)

@@ -17,7 +17,8 @@ ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as
 @dataclasses.dataclass
 class Registered:
     """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image, whose
-    first voxel is number ``margin`` of the padded grid along each axis. ``warped``: the atlas's image on it, (k, j, i).
+    first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's image,
+    and ``jacobian``, the deformation's determinant without the affine part.
     """
 
     deformation: Deformation
@@ -25,29 +26,28 @@ class Registered:
     margin: int
     target: workgrid.WorkImage
     warped: torch.Tensor
+    jacobian: torch.Tensor
     correlation: float
     figures: dict
 
 
-def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda cost, voxels: None) -> Registered:
+def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: None) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
-    ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the registration is going to cost and how many voxels
+    ``atlas``: an `Atlas`; ``target``: a Volume; ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the registration is going to cost and how many voxels
     its work grid has.
     """
-    windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
-    boxes = [workgrid.anatomy_box(v, w) for v, w in zip((atlas, target), windows)]
-    extent = (boxes[1][1] - boxes[1][0] + 1) * target.geometry.spacing
+    window = intensity.find_window(target.array, "target")
+    box = workgrid.anatomy_box(target, window)
+    extent = (box[1] - box[0] + 1) * target.geometry.spacing
     spacing = plan.work_spacing(
-        float(np.prod(extent)), [v.geometry.spacing.min() for v in (atlas, target)], effort, step.coarser
+        float(np.prod(extent)), [v.geometry.spacing.min() for v in (atlas.volume, target)], effort, step.coarser
     )
     needed_gb = BYTES_PER_VOXEL * float(np.prod(extent)) / spacing**3 / 1e9
     if step.device.type == "cpu" and needed_gb > free_gb():
         raise MemoryError("the system would end this process rather than refuse it memory")
-    moving, fixed = (
-        workgrid.to_work_grid(v, w, spacing, box, step.device)
-        for v, w, box in zip((atlas, target), windows, boxes)
-    )
+    moving = workgrid.to_work_grid(atlas.volume, atlas.window, spacing, atlas.box, step.device)
+    fixed = workgrid.to_work_grid(target, window, spacing, box, step.device)
     shape = fixed.grid.shape
     levels = plan.levels(shape, spacing, effort)
     costs = [plan.cost(level, shape, spacing) for level in levels]
@@ -55,7 +55,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
     planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + 8 * voxels, voxels)
 
     clock.enter("align")
-    near = workgrid.near_structures(atlas_labels, moving.grid, step.device)
+    near = workgrid.near_structures(atlas.labels, moving.grid, step.device)
     with threads.suited(0):  # its grids are coarse
         alignment = affine.align(fixed, moving, near, clock.check)
     clock.advance(ALIGN_COST)
@@ -79,7 +79,9 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
     inverse = deformation.invert(padded, inside, clock.check)
     allocator.give_back()
     clock.advance(8 * voxels)
-    folded = deformation.jacobian(padded)[inside] <= 0
+    jacobian = deformation.jacobian(padded)
+    folded = jacobian[inside] <= 0
+    jacobian = jacobian[tuple(slice(margin, margin + n) for n in shape)].clone()
     figures = {
         "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
         "inverse_consistency_mm": deformation.consistency(padded, inverse, inside, spacing),
@@ -95,7 +97,7 @@ def register(atlas, atlas_labels, target, effort, step, clock, planned=lambda co
         deformation.to_lps_field(inverse, grid),
         grid,
     )
-    return Registered(field, padded, margin, fixed, warped, alignment.correlation, figures)
+    return Registered(field, padded, margin, fixed, warped, jacobian, alignment.correlation, figures)
 
 
 def _recoloured(atlas, target, affine, levels, check):

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import __version__, allocator, confidence, devices, mirror, models, pairwise, plan, threads
+from . import __version__, allocator, confidence, devices, models, pairwise, plan, review, threads
+from .atlas import Atlas
 from .checks import check_image, check_labels
 from .deformation import Deformation, slabs
 from .image import Volume
-from .learned import Learned
 from .memory import peak_gb
 from .progress import Progress
 from .sampling import sample
@@ -18,6 +18,7 @@ from .transfer import Transfer
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
 TRANSFER_COST = 10  # measured, for each voxel of the work grid, in the units of plan.cost
 MODEL_COST = 15  # likewise
+LARGEST_STRETCH = 2.55  # |log| of a change of volume that is still told from a larger one: a byte's worth of percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,36 +62,38 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     check_image(atlas, "atlas", note)
     check_image(target, "target", note)
     values = check_labels(atlas_labels, atlas, note)
-    model = models.load(settings.model, atlas, atlas_labels, note)
+    known = Atlas.known(atlas, atlas_labels)
+    model = known.model(settings.model, note)
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
     twin = None
-    if plan.EFFORTS[settings.effort].mirrored and len(atlas_labels) == 1:
+    if plan.EFFORTS[settings.effort].mirrored:
         clock.enter("align")
-        twin = mirror.mirrored(atlas, atlas_labels[0], clock.check)
+        twin = known.mirrored(clock.check)
 
     def attempt(step):
-        learned = model and Learned(model[0], atlas, atlas_labels, step.device)
+        learned = model and known.learned(model[0], step.device)
         after = (TRANSFER_COST + (MODEL_COST if model else 0)) * (2 if twin else 1)
         found = pairwise.register(
-            atlas, atlas_labels, target, settings.effort, step, clock,
+            known, target, settings.effort, step, clock,
             planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
         )  # fmt: skip
         second = None
         if twin:
-            other = pairwise.register(twin[0], [twin[1]], target, settings.effort, step, clock)
-            second = _transfer_of([twin[1]], other), other
+            other = pairwise.register(twin, target, settings.effort, step, clock)
+            second = _transfer_of(twin.labels, other), other
         return found, *_transfer(atlas_labels, target, found, second, settings.effort, learned, clock)
 
     with threads.suited(target.array.size):
-        (found, labels, trust), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
+        (found, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
     if found.correlation < POOR_CORRELATION:
         note(
             "Atlas and target hardly agree after alignment: they may show different anatomy. Check the result, "
             "or move the target near the atlas with a transform and run again."
         )
     clock.finish()
+    enlarged = abs(np.linalg.det(found.deformation.affine[:3, :3]))  # from the target to the atlas
     report = {
         "version": __version__,
         "settings": dataclasses.asdict(settings),
@@ -101,14 +104,14 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         **found.figures,
         "structures": [
             row
-            for layer, (volume, layer_values) in enumerate(zip(labels, values))
-            for row in confidence.structures(
-                volume.array, trust.array, layer_values, layer, target.geometry.voxel_volume_ml
+            for layer, (volume, layer_values, atlas_ml) in enumerate(zip(labels, values, known.volumes_ml(values)))
+            for row in review.structures(
+                volume.array, layer_values, layer, atlas_ml / enlarged, evidence, target.geometry
             )
         ],
         "warnings": warnings,
     }
-    return Result(labels, trust, found.deformation, report)
+    return Result(labels, Volume(evidence.confidence, target.geometry), found.deformation, report)
 
 
 def _transfer_of(labels, found):
@@ -116,7 +119,7 @@ def _transfer_of(labels, found):
 
 
 def _transfer(atlas_labels, target, found, second, effort, learned, clock):
-    """Labels (a Volume for each layer) and confidence on the target's own grid."""
+    """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid."""
     clock.enter("transfer")
     geometry = target.geometry
     transfer = _transfer_of(atlas_labels, found)
@@ -126,10 +129,13 @@ def _transfer(atlas_labels, target, found, second, effort, learned, clock):
     if learned:
         clock.enter("network")
         transfer.consult(maps, certainty, geometry, learned.masks(found, maps, geometry, clock.check), clock.check)
-    agreement = confidence.agreement(found.target.image, found.warped)
+    stretch = found.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
+    shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
+    evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))
     for slab, part in slabs(geometry):
         clock.check()
-        near = sample(agreement[None], transfer.voxels(part) - found.margin)[0].view(part.shape)
-        certainty[slab] = np.rint(certainty[slab] * near.cpu().numpy())
+        near = sample(shown, transfer.voxels(part) - found.margin).view(len(shown), *part.shape).cpu().numpy()
+        certainty[slab] = np.rint(certainty[slab] * near[0])
+        evidence.agreement[slab], evidence.stretch[slab] = np.rint(100 * near)
     labels = [m.astype(layer.array.dtype) for m, layer in zip(maps, atlas_labels)]
-    return [Volume(m, geometry) for m in labels], Volume(certainty, geometry)
+    return [Volume(m, geometry) for m in labels], evidence

@@ -62,6 +62,39 @@ class Segment:
 
 
 @dataclasses.dataclass
+class Structure:
+    """What a label value stands for. ``colour``: red, green, blue in 0..1; ``tags``: as a ``.seg.nrrd`` has them."""
+
+    label: int
+    name: str
+    colour: tuple[float, float, float]
+    tags: str = ""
+
+
+@dataclasses.dataclass
+class SegmentFile:
+    """Asks for a target in a file, or DICOM folder, to be segmented into files. Answered by `Progress` and `Warned`,
+    then one `Written` or `Failed`.
+
+    ``target``: its absolute path; ``output``: that of the folder in which the target gets a folder of its own, with the
+    files of the command line. The atlas's segments must not overlap.
+    """
+
+    id: int
+    folder: str
+    atlas: Array
+    atlas_labels: Array
+    structures: list[Structure]
+    target: str
+    output: str
+    overwrite: bool = False
+    effort: str = "balanced"
+    device: str = "auto"
+    model: str = "auto"
+    seed: int = 0
+
+
+@dataclasses.dataclass
 class Adapt:
     """Asks for a model to be adapted to an atlas. Answered by `Progress`, `Warned`, `Losses` and `Preview`, then one
     `Adapted` or `Failed`.
@@ -178,6 +211,15 @@ class Segmented:
 
 
 @dataclasses.dataclass
+class Written:
+    """The files of a `SegmentFile` are written into the folder ``output``. ``report``: as in its report.json."""
+
+    id: int
+    output: str
+    report: dict
+
+
+@dataclasses.dataclass
 class Adapted:
     """The package is written. ``card``: what is known of it, as in its file."""
 
@@ -196,8 +238,8 @@ class Failed:
     action: str
 
 
-REQUESTS = (Probe, Segment, Adapt, Cancel)
-ANSWERS = (Probed, Segmented, Adapted, Failed)  # the last event of a request
+REQUESTS = (Probe, Segment, SegmentFile, Adapt, Cancel)
+ANSWERS = (Probed, Segmented, Written, Adapted, Failed)  # the last event of a request
 EVENTS = (Ready, Progress, Warned, Losses, Preview, *ANSWERS)
 
 _KINDS = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}

@@ -6,6 +6,7 @@ from RRLMedSAMEngine import protocol
 
 from . import messages
 from .adaptation import Adaptation
+from .filerun import FileRun
 from .run import Run
 from .sceneinput import AtlasInputs, Inputs
 from .workerprocess import WorkerProcess
@@ -57,12 +58,33 @@ class OneShotLogic:
         Raises `RunError` where the nodes cannot be used, ValueError for an unknown effort or device, and
         RuntimeError while another run goes on.
         """
-        if effort not in protocol.EFFORTS or device not in protocol.DEVICES:
-            raise ValueError(f"effort must be one of {protocol.EFFORTS}, device one of {protocol.DEVICES}")
-        if self.isBusy:
-            raise RuntimeError("Another run is going on.")
-        inputs = Inputs(atlasVolume, atlasSegmentation, target)
-        run = Run(inputs, {"effort": effort, "device": device, "model": str(model), "seed": seed}, self.worker)
+        settings = self._settings(effort, device, model, seed)
+        run = Run(Inputs(atlasVolume, atlasSegmentation, target), settings, self.worker)
+        return self._begin(run, onProgress, onFinished, onFailed)
+
+    def segmentFile(
+        self,
+        atlasVolume,
+        atlasSegmentation,
+        path,
+        outputFolder,
+        overwrite=False,
+        effort="balanced",
+        device="auto",
+        model="auto",
+        seed=0,
+        onProgress=None,
+        onFinished=None,
+        onFailed=None,
+    ):
+        """Starts a run on a target in a file, or DICOM folder, and returns it at once, a `FileRun`.
+
+        The target's files, as `run.py segment` writes them, go into a folder of its own in ``outputFolder``, and
+        nothing into the scene. Both paths are absolute. Callbacks, options and errors: as those of `segment`.
+        """
+        settings = self._settings(effort, device, model, seed)
+        inputs = AtlasInputs(atlasVolume, atlasSegmentation)
+        run = FileRun(inputs, path, outputFolder, overwrite, settings, self.worker)
         return self._begin(run, onProgress, onFinished, onFailed)
 
     def adapt(
@@ -94,6 +116,13 @@ class OneShotLogic:
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
         task = Adaptation(inputs, list(scans), scanFolder, output, settings, self.worker)
         return self._begin(task, onProgress, onFinished, onFailed)
+
+    def _settings(self, effort, device, model, seed):
+        if effort not in protocol.EFFORTS or device not in protocol.DEVICES:
+            raise ValueError(f"effort must be one of {protocol.EFFORTS}, device one of {protocol.DEVICES}")
+        if self.isBusy:
+            raise RuntimeError("Another run is going on.")
+        return {"effort": effort, "device": device, "model": str(model), "seed": seed}
 
     def segmentAndWait(self, *arguments, **options):
         """Like `segment`, but returns the `ResultNodes` when they are in the scene. Raises `RunError`."""

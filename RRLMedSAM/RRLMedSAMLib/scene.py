@@ -79,3 +79,10 @@ def placeBeside(node, sibling):
         hierarchy.SetItemParent(item, parentItem)
     else:
         hierarchy.CreateItem(parentItem, node)
+
+
+def terminology(segment):
+    """A segment's terminology as the tags of a ``.seg.nrrd``; "" where it has none."""
+    entry = vtk.reference("")
+    name = slicer.vtkSegment.GetTerminologyEntryTagName()
+    return f"{name}:{entry.get()}|" if segment.GetTag(name, entry) and entry.get() else ""

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="the command line computes with torch")
 
 from RRLMedSAMEngine import cli, pipeline  # noqa: E402
 from RRLMedSAMEngine.errors import EngineError  # noqa: E402
+from RRLMedSAMEngine.targets import target_name  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def test_a_dicom_folder_is_a_target(files, no_computation):
     ],
 )
 def test_a_target_gives_its_folder_the_name(file, name):
-    assert cli.target_name(file) == name
+    assert target_name(file) == name
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_one_target_fails_and_the_other_is_done(done):
     good, bad = summary["targets"]
     assert (good["target"], good["output"]) == ("target", str(folder)) and "error" not in good
     assert bad["target"] == "broken" and bad["output"] is None and bad["error"]["code"] == "bad_input"
-    assert files_in(folder.parent) == ["target"] and files_in(folder) == sorted(results.FILES)
+    assert files_in(folder.parent) == ["structures.csv", "target"] and files_in(folder) == sorted(results.FILES)
 
 
 def test_progress_goes_to_standard_error(done):

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
+from RRLMedSAMEngine import atlas as atlases  # noqa: E402
 from RRLMedSAMEngine import mirror, pipeline, plan  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
@@ -87,6 +88,7 @@ def test_the_mirror_image_votes_and_takes_no_structure_away():
 
 
 def test_it_is_asked_where_the_effort_says_so(monkeypatch):
+    monkeypatch.setattr(atlases, "_kept", {})  # another test has used this atlas
     asked = []
     monkeypatch.setattr(mirror, "mirrored", lambda *_: asked.append(True))
     target, _truth = body(bend=1.0)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from .. import confidence, devices, pairwise
+from ..atlas import Atlas
 from ..frame import Frame, numbered
 from ..image import Volume
 from ..progress import Progress
@@ -29,7 +30,7 @@ class Preparation:
     """Makes cases of scans in ``folder``, one at a time."""
 
     def __init__(self, atlas: Volume, labels: Volume, values, frame: Frame, folder: Path, device: str):
-        self._atlas, self._labels, self._values, self._frame = atlas, labels, values, frame
+        self._atlas, self._labels, self._values, self._frame = Atlas(atlas, [labels]), labels, values, frame
         self._folder, self._device = folder, device
 
     def make(self, scan: Volume, check) -> Path:
@@ -49,7 +50,7 @@ class Preparation:
             return False
 
         clock = Progress(lambda *_: None, cancelled)
-        found = pairwise.register(self._atlas, [self._labels], volume, EFFORT, step, clock)
+        found = pairwise.register(self._atlas, volume, EFFORT, step, clock)
         affine, grid = found.deformation.affine, found.deformation.grid
         seen_from = self._frame.seen_from(affine)
         transfer = Transfer([self._labels], affine, found.displacement, grid)

@@ -1,0 +1,92 @@
+"""An atlas, and what is made of it once for all of its targets."""
+
+import hashlib
+
+import numpy as np
+
+from . import intensity, mirror, models, workgrid
+from .image import Volume
+from .learned import Learned
+from .networks.model import Model
+
+_kept: dict[str, dict] = {}  # by content, what was made of the atlas that was used last
+
+
+class Atlas:
+    """``volume``: the image. ``labels``: label maps in its space, one for each layer of overlapping structures.
+
+    What costs time and depends on no target is made when it is first asked for, and kept until another atlas is used:
+    one that comes again, from files or from the panel, is known by its content. The voxels themselves are not kept.
+    """
+
+    def __init__(self, volume: Volume, labels: list[Volume]):
+        self.volume, self.labels = volume, labels
+        self._made: dict = {}
+
+    @classmethod
+    def known(cls, volume: Volume, labels: list[Volume]) -> "Atlas":
+        """The atlas with what is kept of it."""
+        atlas, digest = cls(volume, labels), _digest([volume, *labels])
+        if digest not in _kept:
+            _kept.clear()
+            _kept[digest] = {}
+        atlas._made = _kept[digest]
+        return atlas
+
+    @property
+    def window(self) -> intensity.Window:
+        return self._once("window", lambda: intensity.find_window(self.volume.array, "atlas"))
+
+    @property
+    def box(self):
+        """As `workgrid.anatomy_box` gives it."""
+        return self._once("box", lambda: workgrid.anatomy_box(self.volume, self.window))
+
+    def volumes_ml(self, values) -> list[np.ndarray]:
+        """The volume of each of the layers' ``values``, ascending."""
+        return self._once("volumes", lambda: [_volumes_ml(v, layer) for v, layer in zip(values, self.labels)])
+
+    def mirrored(self, check) -> "Atlas | None":
+        """See `mirror.mirrored`; None also where segments overlap."""
+        if len(self.labels) != 1:
+            return None
+        found = self._once("mirrored", lambda: mirror.mirrored(self.volume, self.labels[0], check))
+        return found and self._once("twin", lambda: Atlas(found[0], [found[1]]))
+
+    def model(self, name: str, warn):
+        """As `models.load`. A package is read once, and again when its file has changed."""
+        key = name, models.modified(name)
+        if self._made.get("model", (None,))[0] != key:
+            warnings: list[str] = []
+            self._made["model"] = key, models.load(name, self.volume, self.labels, warnings.append), warnings
+            self._made.pop("learned", None)
+        _key, loaded, warnings = self._made["model"]
+        for text in warnings:
+            warn(text)
+        return loaded
+
+    def learned(self, model: Model, device) -> Learned:
+        """The `model` that was loaded last, made ready for this atlas."""
+        device = str(device)
+        if self._made.get("learned", (None,))[0] != device:  # one alone: it has the model's weights on its device
+            self._made["learned"] = device, Learned(model, self, device)
+        return self._made["learned"][1]
+
+    def _once(self, name, make):
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+
+def _volumes_ml(values, layer: Volume) -> np.ndarray:
+    found = layer.array[layer.array != 0]
+    return np.bincount(np.searchsorted(values, found), minlength=len(values)) * layer.geometry.voxel_volume_ml
+
+
+def _digest(volumes: list[Volume]) -> str:
+    digest = hashlib.blake2b(digest_size=20)
+    for volume in volumes:
+        digest.update(f"{volume.array.dtype.str} {volume.array.shape}".encode())
+        digest.update(np.ascontiguousarray(volume.geometry.voxel_to_lps).tobytes())
+        digest.update(np.ascontiguousarray(volume.array).data)
+    return digest.hexdigest()

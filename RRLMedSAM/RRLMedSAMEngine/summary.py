@@ -1,0 +1,46 @@
+"""The table of all targets' structures, ``structures.csv``: one line for each structure of each target."""
+
+import csv
+import os
+from pathlib import Path
+
+from .errors import EngineError
+from .image import writing_error
+
+FILE = "structures.csv"
+COLUMNS = ("target", "structure", "label", "volume_ml", "confidence_percent", "look_at")
+
+
+def add(path: Path, target: str, report: dict, names: dict[int, str]) -> None:
+    """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError.
+
+    ``names``: of the structures, by label value.
+    """
+    found = [
+        (target, names[row["label"]], row["label"], row["volume_ml"], row["confidence"], "; ".join(row["reasons"]))
+        for row in report["structures"]
+    ]
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *(row for row in _read(path) if row[0] != target), *found])
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise writing_error(error) from error
+
+
+def _read(path: Path) -> list[list[str]]:
+    """The lines below the heading; none where there is no table of ours."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        rows = []
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise EngineError(
+            "exists", f"There is another file {FILE} in the output folder.", "Move it, or choose another folder."
+        )
+    return rows[1:]

@@ -1,0 +1,50 @@
+"""The structures of all targets of the worklist in one table node: volume, confidence and what to look at."""
+
+import slicer
+import vtk
+
+from .messages import _
+from .review import reasonsText
+
+ATTRIBUTE = "RRLMedSAM.isTable"
+
+
+def tableNode():
+    """The scene's table of results, or None."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    return next((node for node in nodes if node.GetAttribute(ATTRIBUTE)), None)
+
+
+def addToTable(target, rows):
+    """Adds the structures of a target to the table, which is made where there is none.
+
+    ``target``: its name; lines with the same name are replaced. ``rows``: (structure's name, its part of the report).
+    """
+    node = tableNode() or _newTable()
+    table = node.GetTable()
+    names = table.GetColumnByName(_columns()[0])
+    for row in reversed([row for row in range(table.GetNumberOfRows()) if names.GetValue(row) == target]):
+        table.RemoveRow(row)
+    for name, structure in rows:
+        row = table.InsertNextBlankRow()
+        confidence = structure["confidence"]
+        values = (target, name, structure["volume_ml"], float("nan") if confidence is None else confidence)
+        for column, value in enumerate((*values, reasonsText(structure))):
+            table.SetValue(row, column, vtk.vtkVariant(value))
+    node.Modified()
+    return node
+
+
+def _columns():
+    return [_("Target"), _("Structure"), _("Volume (ml)"), _("Confidence (%)"), _("Look at")]
+
+
+def _newTable():
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", _("RRLMedSAM structures"))
+    node.SetAttribute(ATTRIBUTE, "1")
+    node.SetUseColumnNameAsColumnHeader(True)
+    for number, name in enumerate(_columns()):
+        column = vtk.vtkDoubleArray() if number in (2, 3) else vtk.vtkStringArray()
+        column.SetName(name)
+        node.AddColumn(column)
+    return node

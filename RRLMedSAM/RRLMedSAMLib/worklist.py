@@ -1,0 +1,180 @@
+"""Many targets, one after the other: volumes of the scene, and files that never enter it."""
+
+import os
+import time
+
+import slicer
+from RRLMedSAMEngine.targets import target_name
+
+from .errors import RunError
+from .messages import _
+
+HOPELESS = ("no_torch", "cannot_start", "disk_full")  # errors that each following target would meet, too
+
+
+class Entry:
+    """A target: ``node``, a volume of the scene, or ``path``, of a file or DICOM folder; the other one is None.
+
+    ``state``: new, waiting, running, finished, failed or cancelled. ``task``: its run. ``report``: the engine's facts;
+    ``segmentation``: the result's node; ``output``: the folder of the result's files. ``seconds``: how long it took.
+    """
+
+    def __init__(self, node=None, path=None):
+        self.node, self.path = node, path
+        self.isChecked = node is None
+        self.reset("new")
+
+    def reset(self, state):
+        self.state, self.task, self.error = state, None, None
+        self.report = self.segmentation = self.output = self.seconds = None
+
+    @property
+    def name(self):
+        return self.node.GetName() if self.node is not None else target_name(self.path)
+
+    @property
+    def isActive(self):
+        return self.state in ("waiting", "running")
+
+
+class Worklist:
+    """The entries in their order, and their runs on the worker of an `OneShotLogic`.
+
+    ``onChanged(entry)``: called when an entry's state or progress changes; ``onEnded()``: when nothing is left to do.
+    """
+
+    def __init__(self, logic, onChanged=lambda entry: None, onEnded=lambda: None):
+        self._logic, self._onChanged, self._onEnded = logic, onChanged, onEnded
+        self.entries = []
+        self._start = None
+        self._running = None
+
+    @property
+    def isActive(self):
+        return any(entry.isActive for entry in self.entries)
+
+    # ------------------------------------------------------------ entries
+
+    def setVolumes(self, nodes):
+        """Brings the entries of the scene's volumes in line with ``nodes``; those of files follow them."""
+        known = {id(entry.node): entry for entry in self.entries if entry.node is not None}
+        ofNodes = [known.get(id(node)) or Entry(node=node) for node in nodes]
+        gone = [entry for entry in known.values() if entry not in ofNodes and entry.state != "new"]
+        self.entries = ofNodes + gone + [entry for entry in self.entries if entry.node is None]
+
+    def addFiles(self, paths):
+        known = {entry.path for entry in self.entries}
+        self.entries += [Entry(path=path) for path in paths if path not in known]
+
+    def remove(self, entry):
+        """Takes an entry off the list; its result stays."""
+        self.cancel(entry)
+        self.entries.remove(entry)
+
+    def clear(self):
+        """Ends everything and forgets all entries."""
+        self.cancelAll()
+        self.entries = []
+
+    # ------------------------------------------------------------ runs
+
+    def start(self, entries, atlasVolume, atlasSegmentation, outputFolder="", overwrite=False, **settings):
+        """Segments the entries, each after the one before; ``settings``: those of `OneShotLogic.segment`.
+
+        ``outputFolder``: absolute path, where files' results go. Raises RuntimeError while others are segmented, and
+        RunError for files without a folder or with the same name.
+        """
+        if self.isActive:
+            raise RuntimeError("The worklist is being segmented.")
+        _checkFiles([entry for entry in entries if entry.path], outputFolder)
+
+        def begin(entry):
+            callbacks = {"onProgress": self._onProgress, "onFinished": self._onTaskEnded, "onFailed": self._onTaskEnded}
+            atlas = atlasVolume, atlasSegmentation
+            if entry.path:
+                options = {"overwrite": overwrite, **settings, **callbacks}
+                return self._logic.segmentFile(*atlas, entry.path, outputFolder, **options)
+            return self._logic.segment(*atlas, entry.node, **settings, **callbacks)
+
+        self._start = begin
+        for entry in entries:
+            entry.reset("waiting")
+        self._next()
+
+    def retry(self, entry):
+        """Segments an entry again, with what was chosen at the last start."""
+        entry.reset("waiting")
+        if self._running is None:
+            self._next()
+        else:
+            self._onChanged(entry)
+
+    def cancel(self, entry):
+        if entry.state == "waiting":
+            self._end(entry, "cancelled")
+        elif entry is self._running:
+            self._logic.cancel()
+
+    def cancelAll(self):
+        for entry in [entry for entry in self.entries if entry.state == "waiting"]:
+            self._end(entry, "cancelled")
+        if self._running is not None:
+            self._logic.cancel()
+
+    def _next(self):
+        """Starts the next one that waits and can be started."""
+        for entry in [entry for entry in self.entries if entry.state == "waiting"]:
+            entry.state, self._running, self._began = "running", entry, time.monotonic()
+            try:
+                if entry.node is not None and not slicer.mrmlScene.IsNodePresent(entry.node):
+                    raise RunError("input_missing", _("The target volume is no longer in the scene."))
+                entry.task = self._start(entry)
+                self._onChanged(entry)
+                return
+            except RunError as error:
+                self._running = None
+                self._fail(entry, error)
+        self._onEnded()
+
+    def _onProgress(self, _task):
+        if self._running is not None:
+            self._onChanged(self._running)
+
+    def _onTaskEnded(self, task):
+        entry, self._running = self._running, None
+        entry.seconds = time.monotonic() - self._began
+        if task.error is not None:
+            self._fail(entry, task.error)
+        else:
+            entry.report = task.report
+            if entry.path:
+                entry.output = task.output
+            else:
+                entry.segmentation = task.nodes.segmentation
+            self._end(entry, "finished")
+        self._next()
+
+    def _fail(self, entry, error):
+        entry.error = error
+        self._end(entry, "cancelled" if error.code == "cancelled" else "failed")
+        if error.code in HOPELESS:
+            for other in [other for other in self.entries if other.state == "waiting"]:
+                self._end(other, "cancelled")
+
+    def _end(self, entry, state):
+        entry.state, entry.task = state, None
+        self._onChanged(entry)
+
+
+def _checkFiles(entries, outputFolder):
+    if entries and not os.path.isdir(outputFolder):
+        raise RunError(
+            "bad_input", _("There is no folder for the results of the files."), _("Choose one that exists.")
+        )
+    names = [entry.name.casefold() for entry in entries]
+    if len(set(names)) < len(names):
+        raise RunError(
+            "bad_input",
+            _("Two files have the same name, so that their results would share a folder."),
+            _("Rename one, or segment them one after the other into two folders."),
+        )
