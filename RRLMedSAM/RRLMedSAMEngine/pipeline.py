@@ -106,7 +106,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
             row
             for layer, (volume, layer_values, atlas_ml) in enumerate(zip(labels, values, known.volumes_ml(values)))
             for row in review.structures(
-                volume.array, layer_values, layer, atlas_ml / enlarged, evidence, target.geometry
+                volume.array, layer_values, layer, atlas_ml / enlarged, evidence, target.geometry, found.target.spacing
             )
         ],
         "warnings": warnings,

@@ -1,4 +1,10 @@
-"""Where to look first: each structure's confidence, why it may be wrong, and the place that is the least sure."""
+"""Where to look first: each structure's confidence, why it may be wrong, and the place that is the least sure.
+
+A structure goes wrong at its surface, and the more of it is surface the more. Its confidence is the Dice that is
+expected from the share of its voxels that are surface and from how sure those are: a straight line, fitted to the
+brains' and the hippocampi's 284 structures (correlation 0.94, mean error 0.04). Fitted to the ones alone it holds for
+the others: 0.95 and 0.67.
+"""
 
 import dataclasses
 
@@ -7,6 +13,7 @@ from scipy import ndimage
 
 from .geometry import Geometry
 
+INTERCEPT, BY_SURFACE, BY_UNSURE_SURFACE = 1.1, -0.25, -1.4  # of that line
 LOW_AGREEMENT = 0.5  # mean agreement of the images in a structure
 LARGE_STRETCH = 0.5  # mean |log| of the change of volume in it: by a factor of 1.65
 UNEXPECTED = 1.7  # times as large or as small as the atlas's structure after alignment
@@ -25,12 +32,16 @@ class Evidence:
     stretch: np.ndarray
 
 
-def structures(labels: np.ndarray, values, layer: int, expected_ml, evidence: Evidence, geometry: Geometry) -> list[dict]:
+def structures(
+    labels: np.ndarray, values, layer: int, expected_ml, evidence: Evidence, geometry: Geometry, spacing: float
+) -> list[dict]:
     """A row for each of the atlas's ``values`` in a label map (k, j, i) on the target's ``geometry``.
 
-    ``expected_ml``: the volume of each, as the aligned atlas has it. A structure without a voxel has confidence None.
-    ``check_at_lps``: the middle of its least sure region, LPS mm, or None.
+    ``expected_ml``: the volume of each, as the aligned atlas has it. ``spacing``: mm of the work grid. ``confidence``:
+    the Dice that is expected, in percent; None for a structure without a voxel. ``check_at_lps``: the middle of its
+    least sure region, LPS mm, or None.
     """
+    reach = np.maximum(np.round(spacing / geometry.spacing[::-1]), 1).astype(int)  # voxels along k, j, i
     numbers = _numbered(labels, values)
     boxes = ndimage.find_objects(numbers, len(values))
     rows = []
@@ -42,7 +53,7 @@ def structures(labels: np.ndarray, values, layer: int, expected_ml, evidence: Ev
         inside = numbers[box] == number
         confidence = evidence.confidence[box]
         row["volume_ml"] = round(int(inside.sum()) * geometry.voxel_volume_ml, 4)
-        row["confidence"] = round(float(confidence[inside].mean()), 1)
+        row["confidence"] = round(100 * _expected_dice(inside, confidence, reach), 1)
         row["reasons"] = _reasons(row["volume_ml"], expected, inside, box, evidence, geometry)
         place = np.array([part.start for part in box]) + _least_sure(inside, confidence)
         row["check_at_lps"] = [round(float(x), 3) for x in geometry.to_lps(place[::-1])]
@@ -56,6 +67,18 @@ def _numbered(labels, values):
     where = np.flatnonzero(labels)
     numbers.reshape(-1)[where] = np.searchsorted(values, labels.reshape(-1)[where]) + 1
     return numbers
+
+
+def _expected_dice(inside, confidence, reach) -> float:
+    """``inside``: (k, j, i) bool, which fills its box; ``reach``: voxels along k, j, i that count as surface."""
+    core = inside.copy()
+    for axis, count in enumerate(reach):
+        line = np.ones([2 * count + 1 if d == axis else 1 for d in range(3)], bool)
+        core &= ndimage.binary_erosion(inside, line)
+    surface = inside & ~core
+    share = surface.sum() / inside.sum()
+    unsure = 1 - confidence[surface].mean() / 100
+    return float(np.clip(INTERCEPT + BY_SURFACE * share + BY_UNSURE_SURFACE * share * unsure, 0.0, 1.0))
 
 
 def _reasons(volume_ml, expected_ml, inside, box, evidence, geometry) -> list[str]:

@@ -27,13 +27,30 @@ def evidence():
 def rows(labels, evidence, values=VALUES, expected=None):
     if expected is None:
         expected = [float((labels == value).sum()) * 0.008 for value in values]
-    return structures(labels, values, 0, np.array(expected), evidence, GEOMETRY)
+    return structures(labels, values, 0, np.array(expected), evidence, GEOMETRY, 2.0)
 
 
 def test_a_sure_structure_has_no_reason(labels, evidence):
     first, second = rows(labels, evidence)
-    assert (first["label"], first["layer"], first["confidence"], first["reasons"]) == (3, 0, 90.0, [])
+    assert (first["label"], first["layer"], first["reasons"]) == (3, 0, [])
     assert first["volume_ml"] == pytest.approx(1000 * 0.008) and second["label"] == 250 and second["reasons"] == []
+
+
+def test_the_confidence_is_the_dice_that_surface_and_doubt_let_expect(labels, evidence):
+    share = 1 - 8**3 / 10**3  # of the first structure's voxels, a cube's, that are surface
+    first, second = rows(labels, evidence)
+    assert first["confidence"] == pytest.approx(100 * (1.1 - 0.25 * share - 1.4 * share * 0.1), abs=0.06)
+    assert second["confidence"] > first["confidence"]  # it is larger
+    evidence.confidence[6:14, 7:15, 8:16] = 0  # inside: no matter
+    assert rows(labels, evidence)[0] == {**first, "check_at_lps": rows(labels, evidence)[0]["check_at_lps"]}
+    evidence.confidence[:] = 40
+    assert rows(labels, evidence)[0]["confidence"] < first["confidence"] - 30
+
+
+def test_the_surface_is_as_thick_as_a_voxel_of_the_work_grid(labels, evidence):
+    fine = structures(labels, VALUES, 0, np.array([8.0, 12.48]), evidence, GEOMETRY, 2.0)
+    coarse = structures(labels, VALUES, 0, np.array([8.0, 12.48]), evidence, GEOMETRY, 4.0)
+    assert coarse[0]["confidence"] < fine[0]["confidence"]
 
 
 def test_a_structure_that_was_not_found_is_told(labels, evidence):
