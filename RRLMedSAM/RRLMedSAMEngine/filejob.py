@@ -42,8 +42,10 @@ class FileJob:
             )
             result.report["seconds"]["read"] = round(result.report["seconds"]["read"] + reading, 2)
             progress("write", 1.0, None)
+            names = {structure.label: structure.name for structure in self.structures}
+            for row in result.report["structures"]:
+                row["name"] = names[row["label"]]
             results.write(temporary, result, self.atlas, target, self.structures, check)
             check()
-        names = {structure.label: structure.name for structure in self.structures}
-        summary.add(folder.parent / summary.FILE, folder.name, result.report, names)
+        summary.add(folder.parent / summary.FILE, folder.name, result.report)
         return result.report

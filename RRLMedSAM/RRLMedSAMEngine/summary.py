@@ -11,13 +11,10 @@ FILE = "structures.csv"
 COLUMNS = ("target", "structure", "label", "volume_ml", "confidence_percent", "look_at")
 
 
-def add(path: Path, target: str, report: dict, names: dict[int, str]) -> None:
-    """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError.
-
-    ``names``: of the structures, by label value.
-    """
+def add(path: Path, target: str, report: dict) -> None:
+    """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError."""
     found = [
-        (target, names[row["label"]], row["label"], row["volume_ml"], row["confidence"], "; ".join(row["reasons"]))
+        (target, row["name"], row["label"], row["volume_ml"], row["confidence"], "; ".join(row["reasons"]))
         for row in report["structures"]
     ]
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

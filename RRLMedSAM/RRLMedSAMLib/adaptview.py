@@ -3,13 +3,13 @@
 import os
 
 import qt
-import slicer
-import slicer.util
 
 from . import models, pictures
 from .adaptation import isUnfinished
+from .dialogs import chosenFolder, chosenNewFile
 from .errors import RunError
 from .messages import _, stageText, timeText
+from .sceneinput import images
 
 CURVE_HEIGHT, NARROWEST = 120, 200  # pixels
 
@@ -52,12 +52,7 @@ class AdaptView:
 
     def fillScans(self):
         """The list of volumes in line with the scene: the atlas is none of them, checks are kept."""
-        volumes = [
-            node
-            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
-        ]
-        volumes = [node for node in volumes if node is not self._inputs()[0]]
+        volumes = [node for node in images() if node is not self._inputs()[0]]
         names = [node.GetName() for node in volumes]
         if names == [item.text() for item, _node in self._items] and volumes == [node for _item, node in self._items]:
             return
@@ -77,18 +72,14 @@ class AdaptView:
         self.update()
 
     def onFolderButton(self, _checked=False):
-        dialog = qt.QFileDialog(self.ui.adaptFolderButton.window(), _("Choose a folder of unlabelled scans"))
-        dialog.setFileMode(qt.QFileDialog.Directory)
-        path = _chosen(dialog)
+        path = chosenFolder(self.ui.adaptFolderButton, _("Choose a folder of unlabelled scans"))
         if path is not None:
             self._parameterNode.adaptFolder = path
 
     def onOutputButton(self, _checked=False):
-        filters = _("Model packages (*{ending})").format(ending=models.ENDING)
-        dialog = qt.QFileDialog(self.ui.adaptOutputButton.window(), _("Name of the new model"), "", filters)
-        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
-        dialog.setDefaultSuffix(models.ENDING[1:])
-        path = _chosen(dialog)
+        path = chosenNewFile(
+            self.ui.adaptOutputButton, _("Name of the new model"), _("Model packages"), models.ENDING
+        )
         if path is not None:
             self._parameterNode.adaptOutput = path
 
@@ -215,11 +206,3 @@ def _show(label, pixmap):
     label.setMinimumHeight(pixmap.height())
     label.setPixmap(pixmap)
     label.setVisible(True)
-
-
-def _chosen(dialog):
-    """The path that the user chooses in the dialog, or None."""
-    isAccepted = dialog.exec_()
-    files = dialog.selectedFiles()
-    dialog.deleteLater()
-    return files[0] if isAccepted else None

@@ -3,6 +3,7 @@
 import qt
 
 from . import models
+from .dialogs import chosenFile
 from .messages import _
 
 
@@ -66,21 +67,9 @@ class ModelView:
         self._onChosen(self._values[index])
 
     def onModelButton(self, _checked=False):
-        path = askForPackage(self.ui.modelButton.window())
+        path = chosenFile(self.ui.modelButton, _("Choose a model"), _("Model packages"), models.ENDING)
         if path is not None:
             self._onChosen(path)
 
     def onCardToggled(self, _checked):
         self._showCard()
-
-
-def askForPackage(parent):
-    """The absolute path of the package that the user picks in a dialog, or None."""
-    # Not the static function, which returns a text in Slicer and a tuple in other Qt for Python.
-    filters = _("Model packages (*{ending})").format(ending=models.ENDING)
-    dialog = qt.QFileDialog(parent, _("Choose a model"), "", filters)
-    dialog.setFileMode(qt.QFileDialog.ExistingFile)
-    isAccepted = dialog.exec_()
-    files = dialog.selectedFiles()
-    dialog.deleteLater()
-    return files[0] if isAccepted else None

@@ -13,9 +13,12 @@ from .messages import _, stageText, timeText
 from .modelview import ModelView
 from .report import reportText
 from .resultview import ResultView
+from .reviewview import ReviewView
 from .scene import hardenedCopy
 from .sceneinput import roleNames
+from .resultnodes import targetOf
 from .tooltips import explainLabels
+from .worklistview import WorklistView
 
 
 class Panel(VTKObservationMixin):
@@ -27,7 +30,9 @@ class Panel(VTKObservationMixin):
         explainLabels(ui)
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
+        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self._say)
         self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self._install)
+        self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self._install)
         self._parameterNode = self._guiTag = None
         self._isEntered = False
         self._run = None
@@ -62,15 +67,18 @@ class Panel(VTKObservationMixin):
     def onSceneStartClose(self, _caller=None, _event=None):
         self.setParameterNode(None)
         self.models.forget()
+        self.worklist.forget()
+        self.review.forget()
 
     def onSceneReplaced(self, _caller=None, _event=None):
         if self._isEntered:
             self.setParameterNode(self.logic.getParameterNode())
 
     def onNodeAdded(self, _caller=None, _event=None):
-        """For the list of scans; a node is not complete when its event comes, so the list is filled when it is shown."""
+        """For the lists of scans and targets. A node has no name yet when its event comes: it is told again then."""
         if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self.adapting.update()
+            self.worklist.update()
 
     def onNodeRemoved(self, _caller=None, _event=None):
         if self._parameterNode is not None:
@@ -82,6 +90,7 @@ class Panel(VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
         self._parameterNode = parameterNode
         self.adapting.setParameterNode(parameterNode)
+        self.worklist.setParameterNode(parameterNode)
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
@@ -121,6 +130,13 @@ class Panel(VTKObservationMixin):
         self.logic.cancel()
         self.update()
 
+    def onUseAsAtlas(self, volume, segmentation):
+        chosen = self._parameterNode
+        if chosen.target is volume:
+            chosen.target = None
+        chosen.atlasVolume, chosen.atlasSegmentation = volume, segmentation
+        self._say(_("This case is now the atlas. Choose a target volume."))
+
     def onCopyReportButton(self, _checked=False):
         qt.QApplication.clipboard().setText(reportText(self._parameterNode, self.ui.logTextEdit.toPlainText()))
         self._say(_("The report is on the clipboard, without names and paths. Read it before you send it."))
@@ -152,9 +168,13 @@ class Panel(VTKObservationMixin):
     def onFinished(self, run):
         self._say(_("Finished in {time}.").format(time=timeText(sum(run.report["seconds"].values()))))
         self._finish()
+        self.showResult(run.nodes.segmentation)
+
+    def showResult(self, segmentation):
+        """Shows a result's figures, and its target in the slices."""
         parameterNode = self._parameterNode or self.logic.getParameterNode()
-        parameterNode.resultSegmentation = run.nodes.segmentation
-        showInSlices(run.inputs.target)
+        parameterNode.resultSegmentation = segmentation
+        showInSlices(targetOf(segmentation))
 
     def onFailed(self, run):
         self._finish()
@@ -196,8 +216,10 @@ class Panel(VTKObservationMixin):
         self.ui.cancelButton.setEnabled(isBusy and not self._run.isStopping)
         self.ui.effortHintLabel.setText(self._parameterNode.effort.hint())
         self.adapting.update()
+        self.worklist.update()
         result = self._parameterNode.resultSegmentation
         self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
+        self.review.show(self.results.segmentation)
 
     def _inputs(self):
         """The chosen nodes by role."""
@@ -211,6 +233,8 @@ class Panel(VTKObservationMixin):
         """Why the button cannot be clicked, or None."""
         if self.adapting.isBusy:
             return _("A model is being adapted. Pause that first.")
+        if self.worklist.isBusy:
+            return _("Many targets are being segmented. Cancel that first.")
         if self._run is not None:
             return _("A run is going on.")
         inputs, names = self._inputs(), roleNames()
@@ -239,6 +263,8 @@ class Panel(VTKObservationMixin):
 
 
 def showInSlices(volume):
-    """Makes the volume the background of all slice views; the segmentation shows itself."""
+    """Makes the volume (or none) the background of all slice views; the segmentation shows itself."""
+    if volume is None:
+        return
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(volume.GetID())

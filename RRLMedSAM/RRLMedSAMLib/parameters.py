@@ -43,7 +43,8 @@ class Device(enum.Enum):
 class RRLMedSAMParameterNode:
     """``model``: auto, instant, a shipped model's name or a package's path, as the protocol has it.
 
-    ``resultSegmentation`` is the segmentation whose results the panel shows. ``adapt...``: what a model is adapted with,
+    ``resultSegmentation`` is the segmentation whose results the panel shows. ``worklistOutput``: the folder of files' results.
+    ``adapt...``: what a model is adapted with,
     paths and minutes.
     """
 
@@ -54,6 +55,7 @@ class RRLMedSAMParameterNode:
     model: str = AUTOMATIC
     device: Device = Device.AUTOMATIC
     resultSegmentation: vtkMRMLSegmentationNode
+    worklistOutput: str = ""
     adaptFolder: str = ""
     adaptMinutes: int = 30
     adaptOutput: str = ""

@@ -16,7 +16,7 @@ from RRLMedSAMEngine import __version__
 
 from . import models
 from .sceneinput import roleNames
-from .sceneoutput import readReport
+from .resultnodes import readReport
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 SHORTEST_NAME = 4  # letters; less is part of too many ordinary words

@@ -1,6 +1,10 @@
 """The structures of all targets of the worklist in one table node: volume, confidence and what to look at."""
 
+import csv
+import math
+
 import slicer
+import slicer.util
 import vtk
 
 from .messages import _
@@ -35,6 +39,22 @@ def addToTable(target, rows):
     return node
 
 
+def saveTable(path):
+    """Writes the table as CSV, UTF-8. Raises OSError."""
+    table = tableNode().GetTable()
+    columns = range(table.GetNumberOfColumns())
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_columns())
+        for row in range(table.GetNumberOfRows()):
+            writer.writerow([_text(table.GetValue(row, column)) for column in columns])
+
+
+def _text(value):
+    """A vtkVariant as a CSV's cell; what is not known is empty."""
+    return "" if value.IsDouble() and math.isnan(value.ToDouble()) else value.ToString()
+
+
 def _columns():
     return [_("Target"), _("Structure"), _("Volume (ml)"), _("Confidence (%)"), _("Look at")]
 
@@ -42,7 +62,8 @@ def _columns():
 def _newTable():
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", _("RRLMedSAM structures"))
     node.SetAttribute(ATTRIBUTE, "1")
-    node.SetUseColumnNameAsColumnHeader(True)
+    # Renamed after Slicer 5.10.
+    (getattr(node, "SetUseColumnTitleAsColumnHeader", None) or node.SetUseColumnNameAsColumnHeader)(True)
     for number, name in enumerate(_columns()):
         column = vtk.vtkDoubleArray() if number in (2, 3) else vtk.vtkStringArray()
         column.SetName(name)

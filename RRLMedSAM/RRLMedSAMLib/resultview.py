@@ -1,13 +1,14 @@
-"""The results section of the panel: what a run found, and where to look first."""
+"""The results section of the panel: what a run found, and the table of its structures."""
 
 import qt
-import slicer
 
 from . import models
 from .messages import _, timeText
-from .sceneoutput import companions, readReport
+from .resultnodes import companions, readReport
+from .review import isDoubtful, jumpTo, placeToCheck, rankedStructures, reasonsText
 
 SWATCH = 12  # pixels
+DOUBTFUL = "\u26a0"  # told without a colour
 
 
 class ResultView:
@@ -15,8 +16,8 @@ class ResultView:
 
     def __init__(self, ui):
         self.ui = ui
-        self._segmentation = None
-        self._segmentIds = []
+        self.segmentation = None
+        self._rows = []  # of the report, as the table shows them
         table = ui.structuresTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Structure"), _("Confidence"), _("Volume")])
@@ -25,34 +26,46 @@ class ResultView:
         for column in (1, 2):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.cellClicked.connect(self.onStructureClicked)
+        ui.nextPlaceButton.clicked.connect(self.onNextPlaceButton)
+
+    @property
+    def segmentId(self):
+        """The segment of the table's selected row, or None."""
+        row = self.ui.structuresTable.currentRow()
+        return self._rows[row]["segment"] if 0 <= row < len(self._rows) else None
 
     def show(self, segmentation):
         """``segmentation``: a result's node, or None."""
         report = readReport(segmentation)
-        self._segmentation = segmentation if report else None
+        selected = self.segmentId if segmentation is self.segmentation else None
+        self.segmentation = segmentation if report else None
         self.ui.resultsCollapsibleButton.setVisible(report is not None)
-        self._segmentIds = []
+        self._rows = []
         self.ui.structuresTable.setRowCount(0)
         if report is None:
             return
-        rows = rankedStructures(segmentation, report)
-        self.ui.structuresTable.setRowCount(len(rows))
-        for row, structure in enumerate(rows):
+        self._rows = rankedStructures(segmentation, report)
+        self.ui.structuresTable.setRowCount(len(self._rows))
+        for row, structure in enumerate(self._rows):
             self._showStructure(row, structure)
+            if structure["segment"] == selected:
+                self.ui.structuresTable.setCurrentCell(row, 0)
+        self._explain()
         self._showNodes([segmentation, *companions(segmentation)])
         self.ui.resultLabel.setText(figuresText(report))
         self.ui.warningsLabel.setText("\n".join(_("Warning: {text}").format(text=text) for text in report["warnings"]))
         self.ui.warningsLabel.setVisible(bool(report["warnings"]))
 
     def _showStructure(self, row, structure):
-        segment = self._segmentation.GetSegmentation().GetSegment(structure["segment"])
-        self._segmentIds.append(structure["segment"])
+        segment = self.segmentation.GetSegmentation().GetSegment(structure["segment"])
         pixmap = qt.QPixmap(SWATCH, SWATCH)
         pixmap.fill(qt.QColor(*(round(255 * part) for part in segment.GetColor())))
         texts = [segment.GetName(), confidenceText(structure), volumeText(structure)]
         toolTip = _("{name}: click to move the slices there").format(name=segment.GetName())
         if structure["volume_ml"] is None:
             toolTip = _("{name}: the atlas has no voxels of it").format(name=segment.GetName())
+        elif reasonsText(structure):
+            toolTip = f"{toolTip}\n{reasonsText(structure)}"
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(toolTip)
@@ -68,33 +81,42 @@ class ResultView:
             names.item(row).setToolTip(_("Added to the scene: {name}").format(name=node.GetName()))
 
     def onStructureClicked(self, row, _column=0):
-        """Moves the slices to the structure's centre."""
-        centre = self._segmentation.GetSegmentCenterRAS(self._segmentIds[row])
-        if centre is not None:
-            mode = slicer.vtkMRMLSliceNode.CenteredJumpSlice
-            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *centre, mode)
+        """Moves the slices to the place of the structure that is the least sure."""
+        self._explain()
+        place = placeToCheck(self.segmentation, self._rows[row])
+        if place is not None:
+            jumpTo(place)
 
+    def onNextPlaceButton(self, _checked=False):
+        """Selects the next row, the first one after the last, and goes there."""
+        if not self._rows:
+            return
+        row = (self.ui.structuresTable.currentRow() + 1) % len(self._rows)
+        self.ui.structuresTable.setCurrentCell(row, 0)
+        self.onStructureClicked(row)
 
-def rankedStructures(segmentation, report):
-    """The report's structures that still are in the segmentation, the least sure first.
-
-    Those that the run did not find at all come first, those without a voxel in the atlas last.
-    """
-    present = [row for row in report["structures"] if segmentation.GetSegmentation().GetSegment(row["segment"])]
-    present.sort(key=lambda row: -1 if row["confidence"] is None else row["confidence"])
-    reported = {row["segment"] for row in present}
-    empty = [
-        {"segment": segmentId, "confidence": None, "volume_ml": None}
-        for segmentId in segmentation.GetSegmentation().GetSegmentIDs()
-        if segmentId not in reported
-    ]
-    return present + empty
+    def _explain(self):
+        """Says of the selected structure why it is to be looked at; of none, how many are."""
+        row = self.ui.structuresTable.currentRow()
+        doubtful = [structure for structure in self._rows if isDoubtful(structure)]
+        if not 0 <= row < len(self._rows):
+            text = _("To look at first: {count} of {all} structures.").format(count=len(doubtful), all=len(self._rows))
+        else:
+            name = self.ui.structuresTable.item(row, 0).text()
+            reasons = reasonsText(self._rows[row])
+            if reasons:
+                text = f"{name}: {reasons}."
+            elif self._rows[row] in doubtful:
+                text = _("{name}: little is sure of so small or thin a structure.").format(name=name)
+            else:
+                text = _("{name}: nothing speaks against it.").format(name=name)
+        self.ui.reasonLabel.setText(text)
 
 
 def confidenceText(structure):
-    if structure["confidence"] is not None:
-        return f"{structure['confidence']:.0f} %"
-    return _("empty") if structure["volume_ml"] is None else _("not found")
+    if structure["confidence"] is None:
+        return _("empty") if structure["volume_ml"] is None else f"{DOUBTFUL} " + _("not found")
+    return f"{DOUBTFUL if isDoubtful(structure) else ''} {structure['confidence']:.0f} %".strip()
 
 
 def volumeText(structure):

@@ -1,12 +1,15 @@
 """The scene's nodes as the engine's input: checks, frames, arrays."""
 
 import numpy as np
+import slicer
+import slicer.util
 from vtk.util.numpy_support import vtk_to_numpy
 
 from .errors import RunError
 from .messages import _
 from .scene import LPS_FROM_RAS, betweenNodes, hasLinearParents, ijkToRas
 
+IS_RESULT = "RRLMedSAM.isResult"  # attribute of the nodes that a run added
 MINIMUM_SIZE = 2  # voxels along each axis; a thinner image has no volume to register
 
 
@@ -88,6 +91,17 @@ class Inputs(AtlasInputs):
     def _currentTargetState(self):
         image = self.target.GetImageData()
         return image, image.GetMTime() if image else 0, tuple(ijkToRas(self.target).ravel())
+
+
+def images():
+    """The scene's volumes that may be scans: no label maps, no vectors, nothing hidden, no result of ours."""
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        and not node.GetHideFromEditors()
+        and not node.GetAttribute(IS_RESULT)
+    ]
 
 
 def checkParents(node, role):

@@ -1,7 +1,6 @@
 """The engine's result as new nodes of the scene."""
 
 import dataclasses
-import json
 import os
 
 import numpy as np
@@ -10,13 +9,14 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from .atlaslabels import BINARY_LABELMAP
+from .editing import signatures
 from .errors import RunError
-from .exchange import reading
+from .exchange import pieces, reading
 from .messages import _
+from .resultnodes import markAsResult
 from .scene import LPS_FROM_RAS, placeBeside, removeWithDisplay, toMatrix
 from .sceneinput import imageArray
 
-ATTRIBUTE = "RRLMedSAM."  # prefix of node attributes and reference roles
 # What Slicer's export to DICOM says of who drew a segment; the atlas's own tags are not true of the result.
 ALGORITHM = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "RRLMedSAM"}
 
@@ -55,6 +55,7 @@ class Result:
                 layer = yield from self._readImage(labels.file, shape, scalarType)
                 layer.SetImageToWorldMatrix(toMatrix(self._inputs.targetIjkToRas))
                 self._layers.append(layer)
+            yield from self._sign(shape)
             confidence = self._segmented.confidence.file
             self._confidence = yield from self._readImage(confidence, shape, vtk.VTK_UNSIGNED_CHAR)
             self._forward = yield from self._readGrid(self._segmented.forward)
@@ -89,7 +90,7 @@ class Result:
             _setReferences(nodes.targetToAtlas, self._inputs.atlasVolume, self._inputs.target)
             for node in nodes.all():
                 placeBeside(node, self._inputs.target)
-                self._setProvenance(node, nodes.segmentation)
+            markAsResult(nodes.segmentation, nodes.all()[1:], self.report, self._inputs.byRole())
         except Exception:
             for node in made:
                 removeWithDisplay(node)
@@ -131,6 +132,19 @@ class Result:
         grid.SetGridDirectionMatrix(toMatrix(direction))
         grid.SetInterpolationModeToLinear()  # as the engine; MRML's default is cubic
         return grid
+
+    def _sign(self, shape):
+        """Writes into the report how each structure's voxels lie, so that a later correction is recognised."""
+        values = range(len(self._structures) + 1)
+        sums = []
+        for layer in self._layers:
+            array = imageArray(layer)
+            sums.append(np.zeros((len(values), 3)))
+            for piece in pieces(shape):
+                sums[-1] += signatures(array[piece], (piece.start, 0, 0), shape, values)
+                yield
+        for row in self.report["structures"]:
+            row["signature"] = sums[row["layer"]][row["label"]].tolist()
 
     # ------------------------------------------------------------ transforms
 
@@ -176,7 +190,6 @@ class Result:
         node.CreateDefaultDisplayNodes()
         for structure in self._structures:
             node.GetDisplayNode().SetSegmentVisibility(structure.segmentId, structure.visible)
-        node.SetAttribute(ATTRIBUTE + "report", json.dumps(self.report))
 
     def _confidenceNode(self):
         image = vtk.vtkImageData()
@@ -190,30 +203,6 @@ class Result:
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().AutoWindowLevelOff()
         node.GetDisplayNode().SetWindowLevelMinMax(0, 100)  # percent
-
-    def _setProvenance(self, node, segmentation):
-        """How the node was made. Nodes are referred to, not named: names may be patients' names."""
-        for key, value in {"version": self.report.get("version"), **self.report.get("settings", {})}.items():
-            node.SetAttribute(ATTRIBUTE + key, str(value))
-        node.SetAttribute(ATTRIBUTE + "isResult", "1")
-        for role, source in self._inputs.byRole().items():
-            node.SetNodeReferenceID(ATTRIBUTE + role, source.GetID())
-        if node is not segmentation:
-            segmentation.AddNodeReferenceID(ATTRIBUTE + "result", node.GetID())
-
-
-def readReport(segmentationNode):
-    """The report kept in a result's segmentation node, or None. Its structures have a ``segment`` (ID)."""
-    text = segmentationNode.GetAttribute(ATTRIBUTE + "report") if segmentationNode else None
-    return json.loads(text) if text else None
-
-
-def companions(segmentationNode):
-    """The other nodes of the run that made the segmentation, as far as they are still in the scene."""
-    role = ATTRIBUTE + "result"
-    count = segmentationNode.GetNumberOfNodeReferences(role)
-    nodes = [segmentationNode.GetNthNodeReference(role, number) for number in range(count)]
-    return [node for node in nodes if node is not None]
 
 
 def _reportOfSegments(report, structures):

@@ -9,7 +9,7 @@ from RRLMedSAMEngine.targets import target_name
 from .errors import RunError
 from .messages import _
 
-HOPELESS = ("no_torch", "cannot_start", "disk_full")  # errors that each following target would meet, too
+HOPELESS = ("no_torch", "disk_full")  # errors that each following target would meet, too
 
 
 class Entry:
@@ -40,11 +40,12 @@ class Entry:
 class Worklist:
     """The entries in their order, and their runs on the worker of an `OneShotLogic`.
 
-    ``onChanged(entry)``: called when an entry's state or progress changes; ``onEnded()``: when nothing is left to do.
+    ``onChanged(entry)``: called when an entry's state or progress changes, ``onFinished(entry)`` after it when it has a
+    result, ``onEnded()`` when nothing is left to do.
     """
 
-    def __init__(self, logic, onChanged=lambda entry: None, onEnded=lambda: None):
-        self._logic, self._onChanged, self._onEnded = logic, onChanged, onEnded
+    def __init__(self, logic, onChanged, onFinished, onEnded):
+        self._logic, self._onChanged, self._onFinished, self._onEnded = logic, onChanged, onFinished, onEnded
         self.entries = []
         self._start = None
         self._running = None
@@ -99,15 +100,15 @@ class Worklist:
         self._start = begin
         for entry in entries:
             entry.reset("waiting")
+            self._onChanged(entry)
         self._next()
 
     def retry(self, entry):
         """Segments an entry again, with what was chosen at the last start."""
         entry.reset("waiting")
+        self._onChanged(entry)
         if self._running is None:
             self._next()
-        else:
-            self._onChanged(entry)
 
     def cancel(self, entry):
         if entry.state == "waiting":
@@ -152,14 +153,16 @@ class Worklist:
             else:
                 entry.segmentation = task.nodes.segmentation
             self._end(entry, "finished")
+            self._onFinished(entry)
         self._next()
 
     def _fail(self, entry, error):
-        entry.error = error
-        self._end(entry, "cancelled" if error.code == "cancelled" else "failed")
+        failed = [entry]
         if error.code in HOPELESS:
-            for other in [other for other in self.entries if other.state == "waiting"]:
-                self._end(other, "cancelled")
+            failed += [other for other in self.entries if other.state == "waiting"]
+        for each in failed:
+            each.error = error
+            self._end(each, "cancelled" if error.code == "cancelled" else "failed")
 
     def _end(self, entry, state):
         entry.state, entry.task = state, None

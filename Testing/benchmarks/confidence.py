@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from RRLMedSAMEngine import pipeline
-from RRLMedSAMEngine.image import read_labels, read_volume
+from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 from RRLMedSAMEngine.protocol import EFFORTS
 
 from .datasets import Dataset
@@ -21,19 +21,27 @@ BAD = 0.7  # Dice
 
 
 def measure(data, effort) -> list[dict]:
-    """A row for each structure of each case that has it, and that is scored."""
+    """A row for each scored group of each case that has it; the atlas's structures are the groups."""
     atlas, labels = data.read_atlas()
-    scored = {value for values in data.content["groups"].values() for value in values}
+    groups = list(data.content["groups"].values())
+
+    def grouped(array):
+        numbers = np.zeros(array.shape, np.uint8)
+        for number, values in enumerate(groups, start=1):
+            numbers[np.isin(array, values)] = number
+        return numbers
+
+    labels = Volume(grouped(labels.array), labels.geometry)
     rows = []
     for case in data.validation:
         result = pipeline.segment(
             atlas, [labels], read_volume(case.image), pipeline.Settings(effort, "cpu", "instant"),
             progress=lambda *_: None, warn=lambda _: None, cancelled=lambda: False,
         )  # fmt: skip
-        truth, found = read_labels(case.labels).array, result.labels[0].array
+        truth, found = grouped(read_labels(case.labels).array), result.labels[0].array
         for structure in result.report["structures"]:
             a, b = truth == structure["label"], found == structure["label"]
-            if structure["label"] in scored and a.any():
+            if a.any():
                 dice = float(2 * (a & b).sum() / (a.sum() + b.sum()))
                 rows.append({"data": data.name, "case": case.name, "dice": dice, **structure})
         print(f"{data.name} {case.name}", flush=True)

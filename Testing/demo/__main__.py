@@ -73,7 +73,7 @@ def job(options):
 def _segment(made, options, folder, seconds):
     """Runs the job and writes its files; returns the report."""
     from RRLMedSAMLib.logic import OneShotLogic
-    from RRLMedSAMLib.sceneoutput import readReport
+    from RRLMedSAMLib.resultnodes import readReport
 
     from . import scene
 

@@ -5,7 +5,7 @@ import SimpleITK as sitk
 import slicer
 import slicer.util
 from RRLMedSAMLib.scene import LPS_FROM_RAS, toMatrix
-from RRLMedSAMLib.sceneoutput import readReport
+from RRLMedSAMLib.resultnodes import readReport
 
 
 def addVolume(image, name, className="vtkMRMLScalarVolumeNode"):

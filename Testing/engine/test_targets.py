@@ -53,7 +53,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 
 
 def report(confidence, reasons=()):
-    rows = [{"label": 4, "volume_ml": 1.25, "confidence": confidence, "reasons": list(reasons)}]
+    rows = [{"label": 4, "name": 'Liver, "left"', "volume_ml": 1.25, "confidence": confidence, "reasons": list(reasons)}]
     return {"structures": rows}
 
 
@@ -63,10 +63,10 @@ def read(path):
 
 
 def test_the_table_grows_and_a_repeated_target_replaces_its_lines(tmp_path):
-    path, names = tmp_path / summary.FILE, {4: 'Liver, "left"'}
-    summary.add(path, "Müller", report(80.0), names)
-    summary.add(path, "Meier", report(None, ["not_found"]), names)
-    summary.add(path, "Müller", report(50.0, ["low_agreement", "cut_by_view"]), names)
+    path = tmp_path / summary.FILE
+    summary.add(path, "Müller", report(80.0))
+    summary.add(path, "Meier", report(None, ["not_found"]))
+    summary.add(path, "Müller", report(50.0, ["low_agreement", "cut_by_view"]))
     assert read(path) == [
         list(summary.COLUMNS),
         ["Meier", 'Liver, "left"', "4", "1.25", "", "not_found"],
@@ -79,5 +79,5 @@ def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
     path = tmp_path / summary.FILE
     path.write_text("patient;age\n")
     with pytest.raises(EngineError) as caught:
-        summary.add(path, "a", report(80.0), {4: "Liver"})
+        summary.add(path, "a", report(80.0))
     assert caught.value.code == "exists" and path.read_text() == "patient;age\n"

@@ -13,7 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from RRLMedSAMEngine import protocol
+from RRLMedSAMEngine import protocol, segfile
+from RRLMedSAMEngine.geometry import Geometry
+from RRLMedSAMEngine.image import Volume, to_sitk, write_image
+from RRLMedSAMEngine.targets import target_name
 
 AMPLITUDE = np.array([2.0, -3.0, 1.5])  # mm, LPS
 AFFINE = np.array(
@@ -77,11 +80,7 @@ def answer(request):
     points = index @ matrix[:3, :3].T + matrix[:3, 3]
     np.save(folder / "forward.npy", forwardAt(points, centre, radius).astype(np.float32))
     np.save(folder / "inverse.npy", inverseAt(points, centre, radius).astype(np.float32))
-    present = [(layer, value) for layer, array in enumerate(labels) for value in np.unique(array[array > 0]).tolist()]
-    rows = [
-        {"label": value, "layer": layer, "volume_ml": 1.5 * value, "confidence": 95.0 - 10 * n}
-        for n, (layer, value) in enumerate(present)
-    ]
+    present = [(value, layer) for layer, array in enumerate(labels) for value in np.unique(array[array > 0]).tolist()]
     tell(
         protocol.Segmented(
             id=request.id,
@@ -90,24 +89,49 @@ def answer(request):
             affine=tuple(map(tuple, AFFINE.tolist())),
             forward=protocol.Field("forward.npy", tuple(map(tuple, matrix.tolist()))),
             inverse=protocol.Field("inverse.npy", tuple(map(tuple, matrix.tolist()))),
-            report={
-                "version": "0.0",
-                "settings": {
-                    "effort": request.effort,
-                    "device": request.device,
-                    "model": request.model,
-                    "seed": request.seed,
-                },
-                "model": "instant",
-                "device": "CPU",
-                "seconds": {"read": 0.1, "align": 0.2, "deform": 0.5, "transfer": 0.1, "write": 0.1},
-                "folding_percent": 0.0,
-                "inverse_consistency_mm": {"mean": 0.01, "p95": 0.03},
-                "structures": rows,
-                "warnings": [],
-            },
+            report=reportOf(request, present),
         )
     )
+
+
+def answerFile(request):
+    """Writes the atlas's labels as the result of a file, unless there is one."""
+    folder = Path(request.output) / target_name(request.target)
+    if folder.exists():
+        tell(protocol.Failed(request.id, "exists", "There is a result already.", "Choose another folder."))
+        return
+    folder.mkdir()
+    labels = np.load(Path(request.folder) / request.atlas_labels.file)
+    volume = Volume(labels, Geometry(np.array(request.atlas_labels.voxel_to_lps), labels.shape))
+    structures = [segfile.Structure(s.label, s.name, s.colour, s.tags) for s in request.structures]
+    segfile.write(volume, structures, folder / "segmentation.seg.nrrd")
+    write_image(to_sitk(Volume(np.full(labels.shape, 80, np.uint8), volume.geometry)), folder / "confidence.nii.gz")
+    report = reportOf(request, [(s.label, 0) for s in structures])
+    for row, structure in zip(report["structures"], structures):
+        row["name"] = structure.name
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    tell(protocol.Written(request.id, str(folder), report))
+
+
+def reportOf(request, present):
+    """``present``: (label, layer) of the structures."""
+    return {
+        "version": "0.0",
+        "settings": {name: getattr(request, name) for name in ("effort", "device", "model", "seed")},
+        "model": "instant",
+        "device": "CPU",
+        "seconds": {"read": 0.1, "align": 0.2, "deform": 0.5, "transfer": 0.1, "write": 0.1},
+        "folding_percent": 0.0,
+        "inverse_consistency_mm": {"mean": 0.01, "p95": 0.03},
+        "structures": [
+            {
+                "label": label, "layer": layer, "volume_ml": 1.5 * label, "confidence": 95.0 - 10 * n,
+                "reasons": [[], ["low_agreement", "cut_by_view"]][n % 2], "check_at_lps": None,
+            }
+            for n, (label, layer) in enumerate(present)
+        ],
+        "warnings": [],
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------- behaviours
@@ -123,6 +147,8 @@ def good(seconds=0.0):
             time.sleep(float(seconds))
             tell(protocol.Progress(request.id, "deform", 0.8, 1.0))
             answer(request)
+        elif isinstance(request, protocol.SegmentFile):
+            answerFile(request)
 
 
 def train(request):
@@ -158,6 +184,14 @@ def politely():
             tell(protocol.Progress(request.id, "deform", 0.5, 60.0))
         else:
             tell(protocol.Failed(request.id, "cancelled", "Cancelled.", ""))
+
+
+def mortal(count):
+    """Ends without a word at each request of this number."""
+    for number, request in enumerate(requests(), start=1):
+        if number == int(count):
+            os._exit(1)
+        answer(request)
 
 
 def deaf():

@@ -18,7 +18,7 @@ from host.events import screenshot
 from RRLMedSAMLib import selftest
 from RRLMedSAMLib.logic import OneShotLogic
 from RRLMedSAMLib.scene import LPS_FROM_RAS
-from RRLMedSAMLib.sceneoutput import readReport
+from RRLMedSAMLib.resultnodes import readReport
 
 pytestmark = pytest.mark.needs_torch
 

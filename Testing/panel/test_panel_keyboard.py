@@ -23,7 +23,7 @@ def test_each_widget_says_what_it_is_for(driver):
 def test_a_label_in_front_of_a_widget_leads_to_it(driver):
     labels = [getattr(driver.ui, name) for name in NAMES if name.endswith("Label")]
     captions = [label for label in labels if label.text.endswith(":")]
-    assert len(captions) == 10
+    assert len(captions) == 11
     for label in captions:
         assert mnemonics(label.text) and label.buddy() is not None, label.text
         assert label.toolTip == label.buddy().toolTip
@@ -47,9 +47,9 @@ def test_a_labels_key_moves_to_its_widget(driver):
 
 
 def test_the_tab_key_goes_from_top_to_bottom(driver):
-    for section in ("adaptCollapsibleButton", "logCollapsibleButton"):
+    for section in ("worklistCollapsibleButton", "adaptCollapsibleButton", "logCollapsibleButton"):
         getattr(driver.ui, section).collapsed = False
-    driver.window.resize(320, 1400)
+    driver.window.resize(320, 1800)
     pump()
     order, widget = [], driver.window.nextInFocusChain()
     while widget is not driver.window and len(order) < 500:

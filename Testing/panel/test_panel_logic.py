@@ -13,7 +13,7 @@ from phantom import boxes
 from RRLMedSAMLib import exchange, sceneoutput
 from RRLMedSAMLib.errors import RunError
 from RRLMedSAMLib.scene import removeWithDisplay
-from RRLMedSAMLib.sceneoutput import companions, readReport
+from RRLMedSAMLib.resultnodes import companions, readReport
 
 SHAPE = (20, 24, 28)
 TERMINOLOGY = "Segmentation category and type~SCT^123037004^Anatomical Structure~^^~^^~^^~^^~"

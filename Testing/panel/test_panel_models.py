@@ -13,10 +13,10 @@ from driver import Driver
 from host.events import pump, screenshot
 from phantom import boxes
 from RRLMedSAMEngine.card import CARD, SCHEMA, WEIGHTS, Card
-from RRLMedSAMLib import models, modelview, selftest
+from RRLMedSAMLib import models, dialogs, modelview, selftest
 from RRLMedSAMLib.errors import RunError
 from RRLMedSAMLib.resultview import figuresText
-from RRLMedSAMLib.sceneoutput import readReport
+from RRLMedSAMLib.resultnodes import readReport
 
 SHAPE = (20, 24, 28)
 BRAIN = Card(
@@ -115,7 +115,7 @@ def test_shipped_models_are_listed_by_name(shippedFolder, openModule):
 
 def test_a_package_is_taken_from_the_dialog(ready, package, monkeypatch):
     answers = [None, package]
-    monkeypatch.setattr(modelview, "askForPackage", lambda parent: answers.pop(0))
+    monkeypatch.setattr(modelview, "chosenFile", lambda *_arguments: answers.pop(0))
     ready.ui.modelButton.click()
     assert chosen(ready) == "auto" and len(listed(ready)) == 2
     ready.ui.modelButton.click()
@@ -138,7 +138,7 @@ def test_the_dialog_gives_one_existing_package(driver, package, monkeypatch, isA
         return isAccepted
 
     monkeypatch.setattr(qt.QFileDialog, "exec_", answer)
-    path = modelview.askForPackage(driver.ui.modelButton.window())
+    path = dialogs.chosenFile(driver.ui.modelButton, "Choose", "Model packages", ".rrl")
     assert path == (package if isAccepted else None)
     assert seen[0][0] == qt.QFileDialog.ExistingFile and "*.rrl" in seen[0][1][0]
 

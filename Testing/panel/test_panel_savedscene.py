@@ -6,7 +6,7 @@ import pytest
 import slicer
 import slicer.util
 from host.events import pump
-from RRLMedSAMLib.sceneoutput import companions, readReport
+from RRLMedSAMLib.resultnodes import companions, readReport
 
 SHAPE = (20, 24, 28)
 TERMINOLOGY = "Segmentation category and type~SCT^123037004^Anatomical Structure~SCT^10200004^Liver~^^~^^~^^~^^"

@@ -13,7 +13,7 @@ import slicer.util
 from driver import fakeCommand
 from host.events import Heartbeat, pump
 from phantom import boxes
-from RRLMedSAMLib import logic, sceneoutput
+from RRLMedSAMLib import logic, resultnodes
 from RRLMedSAMLib.errors import RunError
 from RRLMedSAMLib.parameters import Device, Effort
 from RRLMedSAMLib.workerprocess import WorkerProcess
@@ -152,7 +152,7 @@ def test_the_settings_reach_the_worker(driver, nodes):
     driver.ui.effortComboBox.setCurrentIndex(0)
     driver.ui.deviceComboBox.setCurrentIndex(1)
     driver.click()
-    settings = sceneoutput.readReport(driver.logic.getParameterNode().resultSegmentation)["settings"]
+    settings = resultnodes.readReport(driver.logic.getParameterNode().resultSegmentation)["settings"]
     assert (settings["effort"], settings["device"]) == ("fast", "cpu")
 
 

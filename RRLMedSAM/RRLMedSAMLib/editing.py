@@ -1,0 +1,129 @@
+"""Correction by hand: the way into the Segment Editor, which segments were corrected, and how they are kept."""
+
+import numpy as np
+import slicer
+import slicer.util
+
+from .atlaslabels import BINARY_LABELMAP
+from .sceneinput import IS_RESULT, imageArray
+from .resultnodes import readReport, targetOf
+
+EDITOR_TAG = "SegmentEditor"  # of the singleton node that the module Segment Editor works with
+
+
+def editorNode():
+    """The Segment Editor's own node; made where the module has not made it yet."""
+    node = slicer.mrmlScene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+    if node is None:
+        node = slicer.vtkMRMLSegmentEditorNode()
+        node.SetSingletonTag(EDITOR_TAG)
+        node = slicer.mrmlScene.AddNode(node)
+    return node
+
+
+def openEditor(segmentation, segmentId):
+    """Shows the module Segment Editor with the result, its target and the segment selected."""
+    node = editorNode()
+    node.SetAndObserveSegmentationNode(segmentation)
+    target = targetOf(segmentation)
+    if target is not None:
+        node.SetAndObserveSourceVolumeNode(target)
+    if segmentId is not None:
+        node.SetSelectedSegmentID(segmentId)
+    slicer.util.selectModule("SegmentEditor")
+
+
+# ---------------------------------------------------------------- which segments were corrected
+
+
+def signatures(array, first, shape, values):
+    """What tells the voxels of each value in a label map: how many, and two sums over where they are; (n, 3) float64.
+
+    ``array``: (k, j, i) whose first voxel is number ``first`` (k, j, i) of the grid ``shape``.
+    """
+    where = np.flatnonzero(array)
+    found = array.reshape(-1)[where]
+    places = [at + start for at, start in zip(np.unravel_index(where, array.shape), first)]
+    linear = (places[0] * shape[1] + places[1]) * shape[2] + places[2]
+    mixed = (linear * 2654435761) % (1 << 20)  # sums of both are exact as float64
+    size = int(max([*values, found.max() if len(found) else 0])) + 1
+    sums = [np.bincount(found, weights, size) for weights in (None, linear, mixed)]
+    return np.stack(sums, axis=1)[list(values)].astype(float)
+
+
+def editedSegments(segmentation):
+    """IDs of the segments of a result that were corrected: marked so in the Segment Editor, or other than the run's."""
+    report = readReport(segmentation)
+    if report is None:
+        return []
+    status = slicer.vtkSlicerSegmentationsModuleLogic
+    edited = []
+    for row in report["structures"]:
+        segment = segmentation.GetSegmentation().GetSegment(row["segment"])
+        if segment is None:
+            continue
+        isMarked = status.GetSegmentStatus(segment) != status.NotStarted
+        if isMarked or ("signature" in row and _signature(segmentation, row["segment"]) != row["signature"]):
+            edited.append(row["segment"])
+    return edited
+
+
+def _signature(segmentation, segmentId):
+    segment = segmentation.GetSegmentation().GetSegment(segmentId)
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    if image is None or image.GetNumberOfPoints() == 0:
+        return [0.0, 0.0, 0.0]
+    target = targetOf(segmentation)
+    if target is None:
+        return None
+    shape = target.GetImageData().GetDimensions()[::-1]
+    value = segment.GetLabelValue()
+    return signatures(imageArray(image), image.GetExtent()[4::-2], shape, [value])[0].tolist()
+
+
+def earlierEdits(segmentation):
+    """Other results on the same target that have corrected segments: [(segmentation, segment IDs)]."""
+    target, found = targetOf(segmentation), []
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if node is not segmentation and node.GetAttribute(IS_RESULT) and targetOf(node) is target:
+            edited = editedSegments(node)
+            if edited:
+                found.append((node, edited))
+    return found
+
+
+def copyEdits(source, segmentIds, result):
+    """Copies corrected segments of an earlier result into another one, where they take the place of its own.
+
+    Where a corrected segment lies, no other one of the result does after that.
+    """
+    target = targetOf(result)
+    segments = result.GetSegmentation()
+    wasModified = result.StartModify()
+    for segmentId in segmentIds:
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(source, segmentId, target) != 0
+        for layer in range(segments.GetNumberOfLayers(BINARY_LABELMAP)):
+            _erase(segments.GetLayerDataObject(layer, BINARY_LABELMAP), mask)
+        index = segments.GetSegmentIndex(segmentId)
+        if segments.GetSegment(segmentId) is not None:
+            segments.RemoveSegment(segmentId)
+        segments.CopySegmentFromSegmentation(source.GetSegmentation(), segmentId)
+        if index >= 0:
+            segments.SetSegmentIndex(segmentId, index)
+    result.EndModify(wasModified)
+    result.Modified()
+
+
+def _erase(image, mask):
+    """Clears the voxels of a label map (vtkOrientedImageData on a part of the target's grid) in ``mask`` (k, j, i)."""
+    if image is None or image.GetNumberOfPoints() == 0:
+        return
+    extent = image.GetExtent()
+    low = np.maximum(extent[::2], 0)
+    high = np.minimum(np.array(extent[1::2]) + 1, mask.shape[::-1])
+    if (low >= high).any():
+        return
+    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1]))
+    own = tuple(slice(a - e, b - e) for a, b, e in zip(low[::-1], high[::-1], extent[4::-2]))
+    imageArray(image)[own][mask[part]] = 0
+    image.Modified()

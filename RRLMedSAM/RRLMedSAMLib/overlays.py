@@ -1,0 +1,154 @@
+"""What helps to judge a result, laid over its target: confidence in colours, the deformation as a grid, the atlas."""
+
+import numpy as np
+import qt
+import slicer
+import slicer.util
+
+from .messages import _
+from .resultnodes import confidenceOf, sourcesOf, targetOf, transformOf
+
+CONFIDENCE, DEFORMATION, ATLAS = "confidence", "deformation", "atlas"
+COLOURS = np.array([[1.0, 0.95, 0.3], [0.95, 0.5, 0.1], [0.35, 0.1, 0.45]])  # of 0, 50 and 100 %; light is doubtful
+OPAQUE = 0.85  # at 0 %; what is sure is not covered
+GRID_SPACING = 8.0  # mm
+FLICKER_MS = 600
+COLOUR_NODE = "RRLMedSAM confidence colours"
+
+
+class Overlays:
+    """One overlay at a time; `back` shows the slices as they were before the first one.
+
+    Nodes that it adds are hidden and not saved with the scene, and go with it.
+    """
+
+    def __init__(self):
+        self.kind = None
+        self._before = {}  # of each slice composite node, by ID
+        self._made = []
+        self._flicker = qt.QTimer()
+        self._flicker.setInterval(FLICKER_MS)
+        self._flicker.timeout.connect(self.flick)
+
+    def isPossible(self, kind, segmentation):
+        """Whether the nodes that the overlay is made of are still in the scene."""
+        if kind == CONFIDENCE:
+            return confidenceOf(segmentation) is not None
+        isDeformed = transformOf(segmentation) is not None
+        return isDeformed and (kind == DEFORMATION or sourcesOf(segmentation).get("atlasVolume") is not None)
+
+    def show(self, kind, segmentation):
+        """Lays ``kind`` over the target of a result."""
+        self._takeAway()
+        self._remember()
+        self.kind = kind
+        target = targetOf(segmentation)
+        if kind == DEFORMATION:
+            self._showGrid(transformOf(segmentation), target)
+            return
+        foreground = self._confidence(segmentation) if kind == CONFIDENCE else self._warpedAtlas(segmentation)
+        for composite in _composites():
+            if target is not None:
+                composite.SetBackgroundVolumeID(target.GetID())
+            composite.SetForegroundVolumeID(foreground.GetID())
+            composite.SetForegroundOpacity(1.0)
+        if kind == ATLAS:
+            self._flicker.start()
+
+    def back(self):
+        """Takes the overlay away."""
+        self._takeAway()
+        for composite in _composites():
+            for set_, value in self._before.get(composite.GetID(), []):
+                set_(value)
+        self._before = {}
+
+    def forget(self):
+        """For a scene that is closed: there is nothing to go back to."""
+        self._flicker.stop()
+        self.kind, self._before, self._made = None, {}, []
+
+    def flick(self):
+        """Hides the atlas where it is shown, and the other way round."""
+        for composite in _composites():
+            composite.SetForegroundOpacity(1.0 - round(composite.GetForegroundOpacity()))
+
+    # ------------------------------------------------------------ the kinds
+
+    def _confidence(self, segmentation):
+        node = confidenceOf(segmentation)
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(_colours().GetID())
+        legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
+        legend.SetTitleText(_("Confidence, %"))
+        legend.SetVisibility(True)
+        self._made.append(legend)
+        return node
+
+    def _showGrid(self, transform, target):
+        transform.CreateDefaultDisplayNodes()
+        display = transform.GetDisplayNode()
+        display.SetVisualizationMode(display.VIS_MODE_GRID)
+        display.SetGridSpacingMm(GRID_SPACING)
+        if target is not None:
+            display.SetRegionNode(target)
+        display.SetVisibility2D(True)
+        display.SetVisibility(True)
+        self._grid = display
+
+    def _warpedAtlas(self, segmentation):
+        """The atlas under the transform to the target: the slices show it where that brings it."""
+        atlas = sourcesOf(segmentation)["atlasVolume"]
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _("Atlas on the target"))
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        node.SetAndObserveImageData(atlas.GetImageData())  # shared, not copied
+        node.CopyOrientation(atlas)
+        node.CreateDefaultDisplayNodes()
+        if atlas.GetDisplayNode() is not None:
+            node.GetDisplayNode().Copy(atlas.GetDisplayNode())
+        node.SetAndObserveTransformNodeID(transformOf(segmentation).GetID())
+        self._made += [node.GetDisplayNode(), node]
+        return node
+
+    # ------------------------------------------------------------ before and after
+
+    def _remember(self):
+        """The slices' state before the first overlay; what the user changes meanwhile is changed for good elsewhere."""
+        if self._before:
+            return
+        for composite in _composites():
+            self._before[composite.GetID()] = [
+                (composite.SetBackgroundVolumeID, composite.GetBackgroundVolumeID()),
+                (composite.SetForegroundVolumeID, composite.GetForegroundVolumeID()),
+                (composite.SetForegroundOpacity, composite.GetForegroundOpacity()),
+            ]
+
+    def _takeAway(self):
+        self._flicker.stop()
+        if self.kind == DEFORMATION and slicer.mrmlScene.IsNodePresent(self._grid):
+            self._grid.SetVisibility(False)
+        for composite in _composites():
+            composite.SetForegroundVolumeID(None)
+        for node in self._made:
+            if slicer.mrmlScene.IsNodePresent(node):
+                slicer.mrmlScene.RemoveNode(node)
+        self.kind, self._made = None, []
+
+
+def _composites():
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+
+
+def _colours():
+    """The table of 101 colours, one for each percent, the surer the more transparent."""
+    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+        if node.GetName() == COLOUR_NODE:
+            return node
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOUR_NODE)
+    node.SetTypeToUser()
+    node.SetNumberOfColors(101)
+    for percent in range(101):
+        colour = [np.interp(percent, (0, 50, 100), COLOURS[:, part]) for part in range(3)]
+        node.SetColor(percent, f"{percent} %", *colour, OPAQUE * (1 - percent / 100))
+    return node

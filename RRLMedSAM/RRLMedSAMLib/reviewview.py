@@ -1,0 +1,87 @@
+"""The buttons under the table of structures: overlays, correction, and what becomes of a corrected result."""
+
+import slicer
+
+from .editing import copyEdits, earlierEdits, openEditor
+from .messages import _
+from .overlays import ATLAS, CONFIDENCE, DEFORMATION, Overlays
+from .resultnodes import targetOf
+
+
+class ReviewView:
+    """``ui``: the panel's widgets; ``results``: its `ResultView`.
+
+    ``useAsAtlas(volume, segmentation)``: called with a corrected case. ``say(text)``: shows a text as status.
+    """
+
+    def __init__(self, ui, results, useAsAtlas, say):
+        self.ui, self.results = ui, results
+        self._useAsAtlas, self._say = useAsAtlas, say
+        self.overlays = Overlays()
+        self._segmentation = None
+        self._edits = []
+        self._buttons = {
+            CONFIDENCE: ui.confidenceOverlayButton,
+            DEFORMATION: ui.deformationOverlayButton,
+            ATLAS: ui.atlasOverlayButton,
+        }
+        for kind, button in self._buttons.items():
+            button.clicked.connect(lambda _checked=False, kind=kind: self.onOverlay(kind))
+        ui.backButton.clicked.connect(self.onBackButton)
+        ui.editButton.clicked.connect(self.onEditButton)
+        ui.copyEditsButton.clicked.connect(self.onCopyEditsButton)
+        ui.useAsAtlasButton.clicked.connect(self.onUseAsAtlasButton)
+
+    def show(self, segmentation):
+        """``segmentation``: a result's node, or None."""
+        if segmentation is not self._segmentation:
+            if self.overlays.kind is not None:
+                self.overlays.back()
+            self._segmentation = segmentation
+            self._edits = earlierEdits(segmentation) if segmentation is not None else []
+        if segmentation is None:
+            return
+        for kind, button in self._buttons.items():
+            button.setEnabled(self.overlays.isPossible(kind, segmentation))
+            button.setChecked(self.overlays.kind == kind)
+        self.ui.backButton.setEnabled(self.overlays.kind is not None)
+        hasTarget = targetOf(segmentation) is not None
+        self.ui.editButton.setEnabled(hasTarget)
+        self.ui.useAsAtlasButton.setEnabled(hasTarget)
+        count = sum(len(segmentIds) for _node, segmentIds in self._edits)
+        self.ui.copyEditsButton.setVisible(count > 0)
+        self.ui.copyEditsButton.setText(_("Keep {count} corrected segments").format(count=count))
+
+    def forget(self):
+        """The scene is closed."""
+        self.overlays.forget()
+        self._segmentation, self._edits = None, []
+
+    def onOverlay(self, kind):
+        """Shows an overlay; a second click takes it away."""
+        if self.overlays.kind == kind:
+            self.overlays.back()
+        else:
+            self.overlays.show(kind, self._segmentation)
+        self.show(self._segmentation)
+
+    def onBackButton(self, _checked=False):
+        self.overlays.back()
+        self.show(self._segmentation)
+
+    def onEditButton(self, _checked=False):
+        openEditor(self._segmentation, self.results.segmentId)
+
+    def onCopyEditsButton(self, _checked=False):
+        """Copies what was corrected in earlier results, the oldest first, so that the latest correction wins."""
+        names = []
+        for source, segmentIds in self._edits:
+            if slicer.mrmlScene.IsNodePresent(source):
+                copyEdits(source, segmentIds, self._segmentation)
+                names += [source.GetSegmentation().GetSegment(each).GetName() for each in segmentIds]
+        self._edits = []
+        self.show(self._segmentation)
+        self._say(_("Kept as corrected: {names}.").format(names=", ".join(dict.fromkeys(names))))
+
+    def onUseAsAtlasButton(self, _checked=False):
+        self._useAsAtlas(targetOf(self._segmentation), self._segmentation)

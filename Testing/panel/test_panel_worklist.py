@@ -1,0 +1,346 @@
+"""'Many targets': volumes of the scene and files, one after the other, whatever happens to one of them."""
+
+import csv
+import os
+import random
+import time
+
+import numpy as np
+import phantom
+import pytest
+import qt
+import SimpleITK as sitk
+import slicer
+import slicer.util
+from driver import Driver
+from host.events import pump, screenshot
+from RRLMedSAMLib import worklistview
+from RRLMedSAMLib.resulttable import tableNode
+
+SHAPE = (20, 24, 28)
+FILES = ("b.nii.gz", "a.nii.gz", "Müller, Ä_ö 日本.nii.gz")
+
+
+@pytest.fixture
+def nodes(scene):
+    """(atlas, segmentation, four targets)"""
+    atlas = phantom.volume(scene, "atlas", SHAPE)
+    labels = phantom.boxes(SHAPE)
+    segmentation = phantom.segmentation(scene, "segments", {"liver": labels == 1, "lung": labels == 2}, atlas)
+    targets = [phantom.volume(scene, f"target {n}", (18, 26, 30), seed=n) for n in range(1, 5)]
+    return atlas, segmentation, *targets
+
+
+@pytest.fixture
+def user(openModule, nodes):
+    """The user of a panel with an atlas chosen, the section open."""
+    user = Driver(openModule())
+    user.worker("good")
+    user.choose(*nodes[:2])
+    user.ui.worklistCollapsibleButton.collapsed = False
+    pump()
+    return user
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder of targets, and one for their results."""
+    folder, output = tmp_path / "scans", tmp_path / "results"
+    folder.mkdir()
+    output.mkdir()
+    random = np.random.default_rng(5)
+    for name in FILES:
+        image = sitk.GetImageFromArray(random.normal(0, 100, SHAPE).astype(np.int16))
+        image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # as the phantom's nodes have it, in RAS
+        sitk.WriteImage(image, str(folder / name))
+    return folder, output
+
+
+def entries(user):
+    return user.panel.worklist.worklist.entries
+
+
+def check(user, *names):
+    table = user.ui.worklistTable
+    for row in range(table.rowCount):
+        isChosen = table.item(row, 0).text() in names
+        table.item(row, 0).setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
+    pump()
+
+
+def rows(user):
+    table = user.ui.worklistTable
+    return [tuple(table.item(row, column).text() for column in range(3)) for row in range(table.rowCount)]
+
+
+def states(user):
+    return [entry.state for entry in entries(user)]
+
+
+def button(user, row):
+    return user.ui.worklistTable.cellWidget(row, worklistview.ACTION)
+
+
+def run(user, until=None):
+    user.ui.worklistButton.click()
+    user.wait(until or (lambda: not user.logic.isBusy), 60)
+
+
+# ---------------------------------------------------------------- volumes of the scene
+
+
+def test_the_scenes_volumes_are_listed_but_neither_the_atlas_nor_results(user, nodes, scene):
+    assert [row[0] for row in rows(user)] == [f"target {n}" for n in range(1, 5)]
+    user.choose(*nodes[:3])
+    user.click()
+    assert len(rows(user)) == 4  # the confidence volume is a result
+    nodes[3].SetName("renamed")
+    phantom.volume(scene, "new", SHAPE)
+    pump()
+    assert [row[0] for row in rows(user)] == ["target 1", "renamed", "target 3", "target 4", "new"]
+
+
+def test_the_button_says_what_is_missing(user, nodes):
+    button = user.ui.worklistButton
+    assert not button.enabled and "Check at least one" in button.toolTip
+    check(user, "target 2")
+    assert button.enabled
+    user.choose(None, nodes[1])
+    assert not button.enabled and "Choose an atlas" in button.toolTip
+
+
+def test_checked_targets_are_segmented_one_after_the_other(user, nodes):
+    check(user, "target 1", "target 3")
+    run(user)
+    assert states(user) == ["finished", "new", "finished", "new"]
+    assert user.ui.worklistStatusLabel.text == "2 finished, 0 failed, 0 cancelled."
+    for number in (1, 3):
+        assert slicer.util.getNode(f"target {number} segmentation") is not None
+    assert rows(user)[0][1].endswith("s") and rows(user)[0][2] == worklistview.DONE
+    # Show brings the result into the results section.
+    button(user, 2).click()
+    assert user.logic.getParameterNode().resultSegmentation.GetName() == "target 3 segmentation"
+    assert user.table[0][0] in ("liver", "lung")
+
+
+def test_while_it_goes_on_nothing_else_starts_and_each_row_tells_its_progress(user, nodes):
+    user.worker("good", 0.5)
+    check(user, "target 1", "target 2")
+    user.choose(*nodes[:3])
+    run(user, lambda: rows(user)[0][1].startswith("3"))
+    assert rows(user)[0][1] == "33 %, 2 s left" and rows(user)[1][1] == "waiting"
+    assert not user.ui.applyButton.enabled and "Many targets" in user.ui.applyButton.toolTip
+    assert not user.ui.worklistButton.enabled and user.ui.worklistCancelButton.enabled
+    user.wait(lambda: not user.logic.isBusy)
+    assert user.ui.applyButton.enabled
+
+
+def test_one_is_cancelled_and_the_others_go_on(user):
+    user.worker("politely")
+    check(user, "target 1", "target 2", "target 3")
+    run(user, lambda: "50" in rows(user)[0][1] or "51" in rows(user)[0][1])
+    button(user, 1).click()  # it waits
+    assert states(user)[:3] == ["running", "cancelled", "waiting"]
+    button(user, 0).click()
+    user.wait(lambda: states(user)[2] == "running")
+    assert states(user)[:3] == ["cancelled", "cancelled", "running"]
+    user.ui.worklistCancelButton.click()
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[:3] == ["cancelled"] * 3 and not slicer.util.getNodes("*segmentation*")
+
+
+def test_a_failure_is_told_and_the_next_target_is_segmented_and_it_can_be_retried(user, nodes):
+    phantom.volume(slicer.mrmlScene, "thin", (1, 20, 20))
+    pump()
+    check(user, "thin", "target 2")
+    run(user)
+    byName = {row[0]: row[1] for row in rows(user)}
+    assert byName["thin"] == "failed" and states(user).count("finished") == 1
+    assert "thin: " in user.ui.worklistStatusLabel.text and "one voxel thin" in user.ui.worklistStatusLabel.text
+    row = [row[0] for row in rows(user)].index("thin")
+    assert button(user, row).text == "Retry"
+    slicer.util.updateVolumeFromArray(entries(user)[row].node, np.ones((9, 20, 20), np.int16))
+    button(user, row).click()
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[row] == "finished"
+
+
+def test_a_worker_that_dies_is_replaced_and_finished_results_stay(user):
+    user.worker("mortal", 3)  # each third request is its last
+    check(user, "target 1", "target 2", "target 3", "target 4")
+    run(user)
+    assert states(user) == ["finished", "finished", "failed", "finished"]
+    assert "ended unexpectedly" in user.ui.worklistStatusLabel.text
+
+
+@pytest.mark.slow
+def test_a_worker_killed_at_ten_random_moments_costs_its_target_alone(user, nodes, scene):
+    for number in range(5, 14):
+        phantom.volume(scene, f"target {number}", (18, 26, 30), seed=number)
+    pump()
+    user.worker("good", 0.15)
+    check(user, *[f"target {number}" for number in range(1, 14)])
+    chance = random.Random(0)
+    user.ui.worklistButton.click()
+    killed = 0
+    while user.panel.worklist.isBusy:
+        pump()
+        if killed < 10 and user.logic.worker.isRunning:
+            moment = time.monotonic() + chance.uniform(0.0, 0.3)
+            pump(lambda moment=moment: time.monotonic() > moment)
+            process = user.logic.worker._process
+            if process is not None:
+                process.kill()
+                killed += 1
+        pump()
+    assert killed == 10
+    done = states(user)
+    assert set(done) == {"finished", "failed"} and done.count("failed") <= 10
+    for entry in entries(user):
+        assert (entry.segmentation is not None) == (entry.state == "finished")
+        assert entry.segmentation is None or scene.IsNodePresent(entry.segmentation)
+
+
+def test_a_target_deleted_while_it_waits_is_told(user, nodes, scene):
+    user.worker("good", 0.3)
+    check(user, "target 1", "target 2", "target 3")
+    run(user, lambda: user.logic.isBusy)
+    scene.RemoveNode(nodes[3])
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[:3].count("finished") == 2
+    assert "no longer in the scene" in user.ui.worklistStatusLabel.text
+
+
+def test_an_atlas_deleted_meanwhile_ends_all(user, nodes, scene):
+    user.worker("good", 0.3)
+    check(user, "target 1", "target 2")
+    run(user, lambda: user.logic.isBusy)
+    scene.RemoveNode(nodes[0])
+    user.wait(lambda: not user.logic.isBusy)
+    assert [state for state in states(user) if state != "new"] == ["failed", "failed"]
+
+
+def test_a_scene_that_is_closed_ends_all(user, scene):
+    user.worker("good", 5)
+    check(user, "target 1", "target 2")
+    run(user, lambda: user.logic.isBusy)
+    scene.Clear(False)
+    user.wait(lambda: not user.logic.isBusy)
+    assert entries(user) == [] and user.ui.worklistTable.rowCount == 0
+
+
+def test_what_is_missing_is_asked_for_once(user, monkeypatch):
+    user.worker("notorch")
+    asked = []
+    monkeypatch.setattr(user.panel.worklist, "_install", lambda: asked.append(True))
+    check(user, "target 1", "target 2", "target 3")
+    run(user)
+    assert states(user)[:3] == ["failed"] * 3 and len(asked) == 1
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_the_table_has_all_targets_and_a_repeated_one_once(user, nodes, tmp_path, monkeypatch):
+    assert not user.ui.worklistTableButton.enabled
+    check(user, "target 1", "target 3")
+    run(user)
+    run(user)
+    node = tableNode()
+    assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 1
+    path = tmp_path / "volumes.csv"
+    monkeypatch.setattr(worklistview, "chosenNewFile", lambda *_: str(path))
+    user.ui.worklistTableButton.click()
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == ["Target", "Structure", "Volume (ml)", "Confidence (%)", "Look at"]
+    assert sorted(line[:4] for line in lines[1:]) == [
+        ["target 1", "liver", "1.5", "95"], ["target 1", "lung", "3", "85"],
+        ["target 3", "liver", "1.5", "95"], ["target 3", "lung", "3", "85"],
+    ]  # fmt: skip
+    assert node.GetNumberOfRows() == 4
+
+
+# ---------------------------------------------------------------- files
+
+
+def addFolder(user, files, monkeypatch):
+    folder, output = files
+    monkeypatch.setattr(worklistview, "chosenFolder", lambda *_: str(folder))
+    user.ui.worklistFolderButton.click()
+    user.ui.worklistOutputEdit.setText(str(output))
+    pump()
+
+
+def test_files_are_listed_checked_and_can_be_taken_off(user, files, monkeypatch):
+    folder, output = files
+    addFolder(user, files, monkeypatch)
+    assert [row[0] for row in rows(user)[4:]] == ["Müller, Ä_ö 日本", "a", "b"]
+    assert [entry.isChecked for entry in entries(user)] == [False] * 4 + [True] * 3
+    user.ui.worklistFolderButton.click()
+    assert len(rows(user)) == 7  # not twice
+    user.ui.worklistTable.selectRow(5)
+    user.ui.worklistRemoveButton.click()
+    assert [row[0] for row in rows(user)[4:]] == ["Müller, Ä_ö 日本", "b"]
+    user.ui.worklistOutputEdit.setText(str(output / "none"))
+    assert not user.ui.worklistButton.enabled and "output folder" in user.ui.worklistButton.toolTip
+
+
+def test_files_stay_files_until_they_are_shown(user, files, monkeypatch, scene):
+    _folder, output = files
+    addFolder(user, files, monkeypatch)
+    before = scene.GetNumberOfNodes()
+    run(user)
+    assert states(user)[4:] == ["finished"] * 3
+    assert scene.GetNumberOfNodes() <= before + 1  # the table
+    assert sorted(os.listdir(output)) == sorted(["a", "b", "Müller, Ä_ö 日本"])
+    assert {tableNode().GetTable().GetValue(row, 0).ToString() for row in range(tableNode().GetNumberOfRows())} == {
+        "a", "b", "Müller, Ä_ö 日本",
+    }  # fmt: skip
+    button(user, 4).click()
+    segmentation = user.logic.getParameterNode().resultSegmentation
+    assert segmentation.GetName() == "Müller, Ä_ö 日本 segmentation"
+    assert sorted(row[0] for row in user.table) == ["liver", "lung"]
+    target = segmentation.GetNodeReference("RRLMedSAM.target")
+    assert slicer.util.arrayFromVolume(target).shape == SHAPE
+    assert slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "Segment_1", target).any()
+
+
+def test_existing_results_of_files_are_not_replaced(user, files, monkeypatch):
+    addFolder(user, files, monkeypatch)
+    run(user)
+    run(user)
+    assert states(user)[4:] == ["failed"] * 3 and "already" in user.ui.worklistStatusLabel.text
+
+
+def test_a_lost_result_is_told_and_nothing_is_left(user, files, monkeypatch, scene):
+    _folder, output = files
+    addFolder(user, files, monkeypatch)
+    run(user)
+    os.remove(output / "a" / "confidence.nii.gz")
+    before = scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
+    button(user, 5).click()
+    assert "cannot be loaded" in user.ui.worklistStatusLabel.text
+    assert scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
+
+
+def test_overlapping_segments_have_no_files(user, files, monkeypatch, nodes):
+    labels = phantom.boxes(SHAPE)
+    overlapping = phantom.segmentation(
+        slicer.mrmlScene, "overlap", {"liver": labels == 1, "all": labels > 0}, nodes[0]
+    )
+    user.choose(nodes[0], overlapping)
+    addFolder(user, files, monkeypatch)
+    run(user)
+    assert states(user)[4:] == ["failed"] * 3 and "overlap" in user.ui.worklistStatusLabel.text
+
+
+def test_the_section_fits_a_narrow_panel(user, files, monkeypatch, tmp_path):
+    addFolder(user, files, monkeypatch)
+    run(user)
+    user.ui.inputsCollapsibleButton.collapsed = True
+    pump()
+    screenshot(user.window, tmp_path / "worklist.png")
+    assert user.window.width == 320
+    table = user.ui.worklistTable
+    assert table.columnWidth(0) > 60 and not table.horizontalScrollBar().visible
