@@ -91,7 +91,7 @@ class Overlays:
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetGridSpacingMm(GRID_SPACING)
         if target is not None:
-            display.SetRegionNode(target)
+            display.SetAndObserveRegionNode(target)
         display.SetVisibility2D(True)
         display.SetVisibility(True)
         self._grid = display

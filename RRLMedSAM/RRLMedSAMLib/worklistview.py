@@ -202,9 +202,6 @@ class WorklistView:
             name.setText(entry.name)
             name.setToolTip(entry.name if entry.path is None else _("{name} (file)").format(name=entry.name))
             name.setCheckState(qt.Qt.Checked if entry.isChecked else qt.Qt.Unchecked)
-            button = qt.QPushButton()
-            button.clicked.connect(lambda _checked=False, entry=entry: self.onAction(entry))
-            table.setCellWidget(row, ACTION, button)
         table.blockSignals(wasBlocked)
         for entry in entries:
             self._showEntry(entry)
@@ -214,14 +211,20 @@ class WorklistView:
         if entry not in self._shown:
             return
         table, row = self.ui.worklistTable, self._shown.index(entry)
-        button = table.cellWidget(row, ACTION)
         wasBlocked = table.blockSignals(True)
         table.item(row, STATE).setText(stateText(entry))
         table.item(row, STATE).setToolTip(str(entry.error) if entry.error is not None else stateText(entry))
         table.item(row, QUALITY).setText(qualityText(entry))
         table.item(row, QUALITY).setToolTip(_("How many structures to look at: those whose confidence is below 70 %."))
         table.blockSignals(wasBlocked)
-        button.setVisible(entry.state != "new")
+        if entry.state == "new":
+            table.removeCellWidget(row, ACTION)
+            return
+        button = table.cellWidget(row, ACTION)
+        if button is None:
+            button = qt.QToolButton()
+            button.clicked.connect(lambda _checked=False: self.onAction(entry))
+            table.setCellWidget(row, ACTION, button)
         if entry.isActive:
             button.setText(_("Cancel"))
         else:

@@ -1,0 +1,253 @@
+"""Where to look first, overlays on the slices, correction in the Segment Editor, and what is kept of it."""
+
+import numpy as np
+import phantom
+import pytest
+import slicer
+import slicer.util
+from driver import Driver
+from host.events import pump, screenshot
+from host.views import SliceView
+from RRLMedSAMLib import editing, overlays
+from RRLMedSAMLib.resultnodes import confidenceOf, readReport, targetOf, transformOf
+from RRLMedSAMLib.review import isDoubtful, placeToCheck, reasonsText
+
+SHAPE = (20, 24, 28)
+
+
+@pytest.fixture
+def nodes(scene):
+    atlas = phantom.volume(scene, "atlas", SHAPE)
+    labels = phantom.boxes(SHAPE)
+    masks = {"liver": labels == 1, "lung": labels == 2, "empty": labels == 9}
+    segmentation = phantom.segmentation(scene, "segments", masks, atlas, shared=True)
+    place = phantom.geometry((1, 1.2, 1.5), (10, 20, 30), flip=True)
+    return [atlas, segmentation, phantom.volume(scene, "target", (18, 26, 30), place, seed=1)]
+
+
+@pytest.fixture
+def user(openModule, nodes):
+    """The user of a panel who has a result."""
+    user = Driver(openModule())
+    user.worker("good")
+    user.choose(*nodes)
+    user.click()
+    return user
+
+
+@pytest.fixture
+def slices(mrml, scene):
+    views = [SliceView(mrml, name, (90, 90)) for name in ("Red", "Yellow")]
+    yield [view.logic.GetSliceCompositeNode() for view in views]
+    for view in views:
+        view.close()
+
+
+@pytest.fixture
+def editor(monkeypatch):
+    """The modules that the user was brought to."""
+    shown = []
+    monkeypatch.setattr(slicer.util, "selectModule", shown.append)
+    return shown
+
+
+def result(user):
+    return user.logic.getParameterNode().resultSegmentation
+
+
+def mask(segmentation, name="lung"):
+    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, f"id-{name}", targetOf(segmentation)).astype(bool)
+
+
+def draw(segmentation, values, name="lung"):
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        values.astype(np.uint8), segmentation, f"id-{name}", targetOf(segmentation)
+    )
+
+
+# ---------------------------------------------------------------- where to look first
+
+
+def test_the_doubtful_come_first_with_the_reason_in_words(user):
+    assert [row[:2] for row in user.table] == [("lung", "85 %"), ("liver", "95 %"), ("empty", "empty")]
+    assert user.ui.reasonLabel.text == "To look at first: 0 of 3 structures."
+    user.ui.nextPlaceButton.click()
+    assert user.ui.reasonLabel.text == "lung: low agreement of the images, cut by the field of view."
+    user.ui.nextPlaceButton.click()
+    assert user.ui.reasonLabel.text == "liver: nothing speaks against it."
+
+
+@pytest.mark.parametrize(
+    ("structure", "isOne"),
+    [
+        ({"confidence": 69.9, "volume_ml": 1.0}, True),
+        ({"confidence": 70.0, "volume_ml": 1.0}, False),
+        ({"confidence": None, "volume_ml": 0.0, "reasons": ["not_found"]}, True),
+        ({"confidence": None, "volume_ml": None}, False),
+    ],
+)
+def test_which_structures_are_doubtful(structure, isOne):
+    assert isDoubtful(structure) is isOne
+
+
+def test_each_reason_has_words(user):
+    keys = ["not_found", "cut_by_view", "unexpected_volume", "low_agreement", "large_deformation"]
+    words = reasonsText({"reasons": keys}).split(", ")
+    assert len(set(words)) == len(keys) and not any("_" in word for word in words)
+
+
+def test_the_next_place_is_the_least_sure_one_in_the_world(user, scene, monkeypatch):
+    segmentation = result(user)
+    matrix = np.eye(4)
+    matrix[:3, 3] = (5, -7, 11)
+    parent = phantom.linear(scene, matrix)
+    for node in (segmentation, targetOf(segmentation)):
+        node.SetAndObserveTransformNodeID(parent.GetID())
+    structure = {**readReport(segmentation)["structures"][0], "check_at_lps": [1.0, 2.0, 3.0]}
+    assert np.allclose(placeToCheck(segmentation, structure), [-1 + 5, -2 - 7, 3 + 11])
+    structure["check_at_lps"] = None
+    centre = segmentation.GetSegmentCenterRAS(structure["segment"])
+    assert np.allclose(placeToCheck(segmentation, structure), centre)
+
+
+def test_the_slices_go_there_and_begin_anew_after_the_last(user, slices):
+    seen = []
+    for _ in range(4):
+        user.ui.nextPlaceButton.click()
+        row = user.ui.structuresTable.currentRow()
+        red = slicer.util.getNode("Red")
+        seen.append((row, round(red.GetSliceToRAS().GetElement(2, 3), 2)))
+    assert [row for row, _place in seen] == [0, 1, 2, 0] and seen[3] == seen[0] and seen[0][1] != seen[1][1]
+
+
+# ---------------------------------------------------------------- overlays
+
+
+def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
+    before = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
+    confidence = confidenceOf(result(user))
+    user.ui.confidenceOverlayButton.click()
+    assert all(c.GetForegroundVolumeID() == confidence.GetID() for c in slices)
+    assert all(c.GetBackgroundVolumeID() == targetOf(result(user)).GetID() for c in slices)
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence)
+    assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
+    colours = confidence.GetDisplayNode().GetColorNode()
+    assert colours.GetName() == overlays.COLOUR_NODE and colours.GetNumberOfColors() == 101
+    assert user.ui.confidenceOverlayButton.checked and user.ui.backButton.enabled
+    user.ui.backButton.click()
+    after = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
+    assert after == before and slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence) is None
+    assert not user.ui.confidenceOverlayButton.checked and not user.ui.backButton.enabled
+
+
+def test_the_grid_is_shown_on_the_target(user, slices):
+    user.ui.deformationOverlayButton.click()
+    display = transformOf(result(user)).GetDisplayNode()
+    assert display.GetVisibility() and display.GetVisibility2D()
+    assert display.GetVisualizationMode() == display.VIS_MODE_GRID and display.GetRegionNode() is targetOf(result(user))
+    user.ui.deformationOverlayButton.click()  # a second click
+    assert not display.GetVisibility()
+
+
+def test_the_atlas_flickers_where_the_transform_brings_it(user, slices, nodes, scene):
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    user.ui.atlasOverlayButton.click()
+    warped = scene.GetNodeByID(slices[0].GetForegroundVolumeID())
+    assert warped.GetImageData() is nodes[0].GetImageData() and warped.GetHideFromEditors()
+    assert warped.GetParentTransformNode() is transformOf(result(user)) and not warped.GetSaveWithScene()
+    assert nodes[0].GetParentTransformNode() is None  # the atlas itself stays where it is
+    user.wait(lambda: slices[0].GetForegroundOpacity() == 0.0)
+    user.wait(lambda: slices[0].GetForegroundOpacity() == 1.0)
+    # From one overlay to the next, and back to what was before the first.
+    user.ui.confidenceOverlayButton.click()
+    assert not scene.IsNodePresent(warped)
+    user.ui.backButton.click()
+    assert slices[0].GetForegroundVolumeID() is None
+    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
+
+
+def test_what_is_no_longer_in_the_scene_cannot_be_shown(user, nodes, scene):
+    scene.RemoveNode(nodes[0])
+    assert not user.ui.atlasOverlayButton.enabled and user.ui.deformationOverlayButton.enabled
+    scene.RemoveNode(transformOf(result(user)))
+    scene.RemoveNode(confidenceOf(result(user)))
+    assert not user.ui.deformationOverlayButton.enabled and not user.ui.confidenceOverlayButton.enabled
+
+
+def test_a_closed_scene_takes_the_overlay_with_it(user, slices, scene):
+    user.ui.atlasOverlayButton.click()
+    scene.Clear(False)
+    pump()
+    assert user.panel.review.overlays.kind is None
+
+
+# ---------------------------------------------------------------- correction
+
+
+def test_edit_opens_the_editor_with_all_chosen(user, editor):
+    user.ui.nextPlaceButton.click()
+    user.ui.editButton.click()
+    node = editing.editorNode()
+    assert editor == ["SegmentEditor"]
+    assert node.GetSegmentationNode() is result(user) and node.GetSourceVolumeNode() is targetOf(result(user))
+    assert node.GetSelectedSegmentID() == "id-lung"
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode") == 1
+
+
+def test_a_corrected_segment_is_recognised_by_its_voxels_and_by_its_status(user):
+    segmentation = result(user)
+    assert editing.editedSegments(segmentation) == []
+    moved = np.roll(mask(segmentation), 1, axis=2)  # as many voxels as before
+    draw(segmentation, moved)
+    assert editing.editedSegments(segmentation) == ["id-lung"]
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetSegmentStatus(segmentation.GetSegmentation().GetSegment("id-liver"), logic.Completed)
+    assert set(editing.editedSegments(segmentation)) == {"id-lung", "id-liver"}
+
+
+def test_a_segment_that_was_drawn_and_drawn_back_is_none(user):
+    segmentation = result(user)
+    first = mask(segmentation)
+    draw(segmentation, np.roll(first, 2, axis=1))
+    draw(segmentation, first)
+    assert editing.editedSegments(segmentation) == []
+
+
+def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
+    first = result(user)
+    corrected = mask(first)
+    corrected[2:5, 3:6, 3:9] = True  # onto the liver, and where nothing was
+    draw(first, corrected)
+    assert not user.isShown("copyEditsButton")
+    user.click()
+    second = result(user)
+    assert second is not first and np.array_equal(mask(first), corrected) and not np.array_equal(mask(second), corrected)
+    assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Keep 1 corrected segments"
+    liver = mask(second, "liver")
+    user.ui.copyEditsButton.click()
+    assert np.array_equal(mask(second), corrected) and user.status == "Kept as corrected: lung."
+    assert np.array_equal(mask(second, "liver"), liver & ~corrected)
+    ids = list(second.GetSegmentation().GetSegmentIDs())
+    assert ids == list(first.GetSegmentation().GetSegmentIDs()) and not user.isShown("copyEditsButton")
+    assert editing.editedSegments(second)[-1:] == ["id-lung"]
+
+
+def test_a_corrected_case_becomes_the_atlas(user, nodes):
+    segmentation = result(user)
+    user.ui.useAsAtlasButton.click()
+    parameters = user.logic.getParameterNode()
+    assert parameters.atlasVolume is nodes[2] and parameters.atlasSegmentation is segmentation
+    assert parameters.target is None and not user.ui.applyButton.enabled
+    user.ui.targetSelector.setCurrentNode(nodes[0])
+    user.click()
+    assert user.status.startswith("Finished")
+
+
+def test_the_section_fits_a_narrow_panel(user, tmp_path):
+    user.ui.inputsCollapsibleButton.collapsed = True
+    user.ui.nextPlaceButton.click()
+    pump()
+    screenshot(user.window, tmp_path / "review.png")
+    for name in ("editButton", "backButton", "useAsAtlasButton"):
+        widget = getattr(user.ui, name)
+        assert widget.width > 30 and widget.x + widget.width <= 300
