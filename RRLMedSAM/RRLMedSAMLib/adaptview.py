@@ -18,8 +18,8 @@ class AdaptView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
     ``inputs()``: the chosen atlas volume and segmentation. ``onAdapted(path)``: called with a finished package.
-    ``onChanged()``: called when a training starts or ends. ``install()``: asks to install what is missing, returns
-    whether it did.
+    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and calls
+    ``then()`` when it is there.
     """
 
     def __init__(self, ui, logic, inputs, onAdapted, onChanged, install):
@@ -166,13 +166,11 @@ class AdaptView:
 
     def onFailed(self, task):
         error = task.error
-        if error.code == "no_torch" and self._parameterNode is not None and self._install():
-            self._end()
-            self.start()
-            return
         isPaused = error.code == "cancelled" and isUnfinished(task.output)
         self.ui.adaptStatusLabel.setText(_("Paused: nothing is lost.") if isPaused else str(error))
         self._end()
+        if error.code == "no_torch" and self._parameterNode is not None:
+            self._install(self.start)
 
     def _end(self):
         self._task = None

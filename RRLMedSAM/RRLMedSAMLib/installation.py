@@ -1,62 +1,193 @@
-"""Installs what the worker needs into Slicer's Python: on a click, after a question, never at load time."""
+"""Installs what the worker needs into Slicer's Python, or removes it: on a click, never at load time.
 
+pip runs in processes of its own: Slicer stays usable, and a click ends them.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import json
 import os
+import signal
+import subprocess
+import sys
 
+import qt
 import slicer
-import slicer.util
 
+from . import bundle
 from .errors import RunError
-from .messages import _
+from .messages import _, cancelled
+from .pipfailures import explained
 
-TORCH_REQUIREMENT = ">=2.2"  # the last one for Slicer on macOS
-REQUIREMENTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "requirements.txt")
+TORCH = "torch>=2.2"  # the last one for Slicer on macOS with Intel processors
+TORCH_FINDER = "light-the-torch>=0.5"  # as the PyTorch extension: it takes the build that fits the graphics card
+REQUIREMENTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt")
+RECORD = "RRLMedSAM-installed.json"
+POLL_MS = 50
+LONGEST_OUTPUT = 1 << 16  # characters of pip's output that are kept to explain a failure
 
 
-def offer():
-    """Asks and installs PyTorch and the other packages. Returns whether the user agreed.
+def pip(*arguments):
+    return [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
 
-    Raises `RunError` where it cannot be installed from here. Blocks while it installs.
-    """
-    installTorch = _torchInstaller()
-    question = _(
-        "RRLMedSAM needs PyTorch, which is not installed yet. It will be downloaded (200 MB; up to 3 GB with an "
-        "NVIDIA graphics card) and installed into Slicer's own Python. Slicer does not respond meanwhile. Install it?"
-    )
-    if not slicer.util.confirmOkCancelDisplay(question):
-        return False
+
+def bundling(task, folder):
+    return [sys.executable, os.path.abspath(bundle.__file__), task, folder, "-r", REQUIREMENTS, TORCH]
+
+
+class Installation:
+    """One task at a time. ``log(line)``: called with what pip prints."""
+
+    def __init__(self, log):
+        self._log = log
+        self._process = None
+        self._commands, self._output, self._before = [], "", set()
+        self._onEnded = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.poll)
+
+    @property
+    def isBusy(self):
+        return self._onEnded is not None
+
+    def install(self, onEnded):
+        """Downloads and installs what is missing. ``onEnded(error)``: called when it is over, with a `RunError` or None.
+
+        Raises RunError where this is a test of the application: tests change no installation.
+        """
+        _refuseInTests()
+        find = [sys.executable, "-m", "light_the_torch", "install", TORCH]
+        self._start([pip("install", "-r", REQUIREMENTS), pip("install", TORCH_FINDER), find], onEnded)
+
+    def installBundle(self, folder, onEnded):
+        """Installs from a bundle, without a network."""
+        _refuseInTests()
+        self._start([bundling("install", folder)], onEnded)
+
+    def makeBundle(self, folder, onEnded):
+        """Downloads what is to be installed on another computer into a folder."""
+        self._start([bundling("download", folder)], onEnded)
+
+    def remove(self, onEnded):
+        """Uninstalls what was `installed` from here."""
+        names = list(installed())
+        self._start([pip("uninstall", "-y", *names)] if names else [], onEnded)
+
+    def cancel(self):
+        """Ends what goes on; what pip has installed by then stays, and is recorded."""
+        if self.isBusy:
+            self._end(cancelled())
+
+    def poll(self):
+        """Takes what was printed, and goes on to the next command when one has ended."""
+        if self._process is None:
+            return
+        exitCode = self._process.poll()
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._process.stdout.fileno(), 1 << 16):
+                self._take(chunk.decode("utf-8", "replace"))
+        if exitCode is None:
+            return
+        self._close()
+        if exitCode != 0:
+            self._end(explained(self._output))
+        else:
+            self._next()
+
+    # ------------------------------------------------------------ the processes
+
+    def _start(self, commands, onEnded):
+        if self.isBusy:
+            raise RuntimeError("An installation is going on.")
+        self._commands, self._onEnded = commands, onEnded
+        self._before = _distributions()
+        self._timer.start()
+        self._next()
+
+    def _next(self):
+        if not self._commands:
+            self._end(None)
+            return
+        self._output = ""
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PIP_PROGRESS_BAR": "off"}
+        group = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        try:
+            self._process = subprocess.Popen(
+                self._commands.pop(0), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=environment, **group,
+            )  # fmt: skip
+        except OSError as error:
+            self._end(
+                RunError("not_installed", _("pip cannot be started: {reason}.").format(reason=error.strerror), "")
+            )
+            return
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def _take(self, text):
+        self._output = (self._output + text)[-LONGEST_OUTPUT:]
+        for line in text.splitlines():
+            if line.strip():
+                self._log(line.rstrip())
+
+    def _close(self):
+        self._process.stdout.close()
+        self._process = None
+
+    def _end(self, error):
+        if self._process is not None:
+            if os.name == "nt":
+                command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+                subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._close()
+        self._timer.stop()
+        _record(self._before)
+        onEnded, self._onEnded = self._onEnded, None
+        onEnded(error)
+
+
+def installed():
+    """What was put on the disk from here and is still there: version by name."""
     try:
-        _installRequirements()
-        installTorch()
-    except Exception as error:  # pip's, the network's and the extension's errors have no common class
-        raise RunError(
-            "not_installed",
-            _("PyTorch could not be installed ({kind}).").format(kind=type(error).__name__),
-            _("Check the network, see Slicer's Python console, or install it with the PyTorch Utils module."),
-        ) from error
-    return True
+        with open(_recordPath(), encoding="utf-8") as file:
+            names = json.load(file)
+    except (OSError, ValueError):  # nothing was installed yet
+        return {}
+    versions = {_nameOf(each): each.version for each in importlib.metadata.distributions()}
+    return {name: versions[name] for name in names if name in versions}
 
 
-def _torchInstaller():
-    try:
-        import PyTorchUtils  # a module of the PyTorch extension, known only when that is installed
-    except ImportError as error:
-        raise RunError(
-            "no_torch",
-            _("PyTorch is not installed, and neither is the PyTorch extension that installs it."),
-            _("Install the extension 'PyTorch' with the Extensions Manager, restart Slicer and click again."),
-        ) from error
+def _record(before):
+    """Adds the distributions that are new since ``before`` to the record; those that are gone leave it."""
+    importlib.invalidate_caches()
+    names = sorted({*installed(), *(_distributions() - before)})
+    with open(_recordPath(), "w", encoding="utf-8") as file:
+        json.dump(names, file)
+
+
+def _recordPath():
+    return os.path.join(os.path.dirname(slicer.app.slicerUserSettingsFilePath), RECORD)
+
+
+def _distributions():
+    return {_nameOf(each) for each in importlib.metadata.distributions()}
+
+
+def _nameOf(distribution):
+    return distribution.metadata["Name"]
+
+
+def _refuseInTests():
     if slicer.app.testingEnabled():
         raise RunError(
             "no_torch", _("PyTorch is not installed."), _("Install it before testing: tests change no installation.")
         )
-    return lambda: PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=TORCH_REQUIREMENT)
-
-
-def _installRequirements():
-    try:
-        from slicer import packaging  # Slicer 5.12
-    except ImportError:
-        slicer.util.pip_install(["-r", REQUIREMENTS])
-    else:
-        # The user has agreed already.
-        packaging.pip_ensure(packaging.load_requirements(REQUIREMENTS), prompt_install=False, requester="RRLMedSAM")

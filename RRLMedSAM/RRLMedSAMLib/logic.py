@@ -7,6 +7,7 @@ from RRLMedSAMEngine import protocol
 from . import messages
 from .adaptation import Adaptation
 from .filerun import FileRun
+from .probe import ProbeTask
 from .run import Run
 from .sceneinput import AtlasInputs, Inputs
 from .workerprocess import WorkerProcess
@@ -116,6 +117,15 @@ class OneShotLogic:
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
         task = Adaptation(inputs, list(scans), scanFolder, output, settings, self.worker)
         return self._begin(task, onProgress, onFinished, onFailed)
+
+    def probe(self, onFinished=None, onFailed=None):
+        """Asks the worker what it runs on and returns the `ProbeTask` at once; callbacks as those of `segment`.
+
+        Raises RuntimeError while a run goes on.
+        """
+        if self.isBusy:
+            raise RuntimeError("Another run is going on.")
+        return self._begin(ProbeTask(self.worker), None, onFinished, onFailed)
 
     def _settings(self, effort, device, model, seed):
         if effort not in protocol.EFFORTS or device not in protocol.DEVICES:

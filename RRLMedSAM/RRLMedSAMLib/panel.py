@@ -6,16 +6,17 @@ import slicer.util
 import vtk
 from slicer.util import VTKObservationMixin
 
-from . import installation
 from .adaptview import AdaptView
 from .errors import RunError
-from .messages import _, stageText, timeText
+from .logview import LogView
+from .messages import _, timeText
 from .modelview import ModelView
 from .report import reportText
 from .resultview import ResultView
 from .reviewview import ReviewView
-from .scene import hardenedCopy
+from .scene import hardenedCopy, showInSlices
 from .sceneinput import roleNames
+from .setupview import SetupView
 from .resultnodes import targetOf
 from .tooltips import explainLabels
 from .worklistview import WorklistView
@@ -27,17 +28,17 @@ class Panel(VTKObservationMixin):
     def __init__(self, ui, logic):
         VTKObservationMixin.__init__(self)
         self.ui, self.logic = ui, logic
+        self.log = LogView(ui, logic.worker)
         explainLabels(ui)
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
-        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self._say)
-        self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self._install)
-        self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self._install)
+        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.log.say)
+        self.setup = SetupView(ui, logic, self.log.line, self.update)
+        self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self.install)
+        self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self.install)
         self._parameterNode = self._guiTag = None
         self._isEntered = False
         self._run = None
-        self._status = self._logged = ""
-        self._warningsShown = 0
         ui.applyButton.clicked.connect(self.onApplyButton)
         ui.cancelButton.clicked.connect(self.onCancelButton)
         ui.copyReportButton.clicked.connect(self.onCopyReportButton)
@@ -62,6 +63,7 @@ class Panel(VTKObservationMixin):
     def cleanup(self):
         self.setParameterNode(None)
         self.removeObservers()
+        self.setup.cleanup()
         self.logic.cleanup()
 
     def onSceneStartClose(self, _caller=None, _event=None):
@@ -102,8 +104,7 @@ class Panel(VTKObservationMixin):
         self._parameterNode.model = value
 
     def onApplyButton(self, _checked=False):
-        self.ui.logTextEdit.clear()
-        self._logged, self._warningsShown = "", 0
+        self.log.clear()
         self.start()
 
     def start(self):
@@ -123,7 +124,7 @@ class Panel(VTKObservationMixin):
             if error.code == "nonlinear_parent" and self._offerHardenedCopy(error):
                 self.start()
             else:
-                self._say(str(error))
+                self.log.say(str(error))
         self.update()
 
     def onCancelButton(self, _checked=False):
@@ -135,11 +136,11 @@ class Panel(VTKObservationMixin):
         if chosen.target is volume:
             chosen.target = None
         chosen.atlasVolume, chosen.atlasSegmentation = volume, segmentation
-        self._say(_("This case is now the atlas. Choose a target volume."))
+        self.log.say(_("This case is now the atlas. Choose a target volume."))
 
     def onCopyReportButton(self, _checked=False):
         qt.QApplication.clipboard().setText(reportText(self._parameterNode, self.ui.logTextEdit.toPlainText()))
-        self._say(_("The report is on the clipboard, without names and paths. Read it before you send it."))
+        self.log.say(_("The report is on the clipboard, without names and paths. Read it before you send it."))
 
     def _offerHardenedCopy(self, error):
         question = _("{text} Make a copy with the transform applied, and use that?").format(text=error.text)
@@ -152,21 +153,11 @@ class Panel(VTKObservationMixin):
     # ------------------------------------------------------------ the run
 
     def onProgress(self, run):
-        text = stageText(run.stage)
-        if run.secondsLeft is not None:
-            text = _("{stage}, about {time} left").format(stage=text, time=timeText(run.secondsLeft))
-        elif self.logic.worker.silence > 15:
-            text = _("{stage}, no answer for {time}").format(stage=text, time=timeText(self.logic.worker.silence))
-        if text != self._status:
-            self._say(text, log=stageText(run.stage))
+        self.log.showProgress(run)
         self.ui.progressBar.setValue(round(100 * run.fraction))
-        for text in run.warnings[self._warningsShown :]:
-            self._log(_("Warning: {text}").format(text=text))
-        self._warningsShown = len(run.warnings)
-        self._showWorkerLog()
 
     def onFinished(self, run):
-        self._say(_("Finished in {time}.").format(time=timeText(sum(run.report["seconds"].values()))))
+        self.log.say(_("Finished in {time}.").format(time=timeText(sum(run.report["seconds"].values()))))
         self._finish()
         self.showResult(run.nodes.segmentation)
 
@@ -179,26 +170,21 @@ class Panel(VTKObservationMixin):
     def onFailed(self, run):
         self._finish()
         if run.error.code != "no_torch" or self._parameterNode is None:
-            self._say(str(run.error))
-        elif self._install():
-            self.start()
+            self.log.say(str(run.error))
+        else:
+            self.install(self.start)
 
     def _finish(self):
         self._run = None
-        self._showWorkerLog()
+        self.log.showWorkersLog()
         self.update()
 
-    def _install(self):
-        try:
-            isInstalled = installation.offer()
-        except RunError as error:
-            self._say(str(error))
-            return False
-        if not isInstalled:
-            self._say(_("Cancelled: PyTorch is needed to segment."))
-            return False
-        self.logic.restartWorker()
-        return True
+    def install(self, then):
+        """Asks to install what is missing, and shows how that goes; ``then()`` is called when it is there."""
+        self.log.say(_("PyTorch is missing: see the section Set-up below."))
+        self.setup.offer(then)
+        if self.setup.isBusy:
+            self.ui.setupCollapsibleButton.collapsed = False
 
     # ------------------------------------------------------------ what is shown
 
@@ -217,6 +203,7 @@ class Panel(VTKObservationMixin):
         self.ui.effortHintLabel.setText(self._parameterNode.effort.hint())
         self.adapting.update()
         self.worklist.update()
+        self.setup.update()
         result = self._parameterNode.resultSegmentation
         self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
         self.review.show(self.results.segmentation)
@@ -231,6 +218,8 @@ class Panel(VTKObservationMixin):
 
     def _obstacle(self):
         """Why the button cannot be clicked, or None."""
+        if self.setup.isBusy:
+            return _("Packages are being installed.")
         if self.adapting.isBusy:
             return _("A model is being adapted. Pause that first.")
         if self.worklist.isBusy:
@@ -244,27 +233,3 @@ class Panel(VTKObservationMixin):
         if inputs["atlasVolume"] is inputs["target"]:
             return _("The atlas volume and the target volume are the same node. Choose another target volume.")
         return self.models.problem
-
-    def _say(self, text, log=None):
-        """Shows the text as status; the log gets a line where it, or ``log`` in its place, is new."""
-        self._status, line = text, log or text
-        self.ui.statusLabel.setText(text)
-        if line != self._logged:
-            self._log(line)
-            self._logged = line
-
-    def _log(self, line):
-        self.ui.logTextEdit.appendPlainText(line)
-
-    def _showWorkerLog(self):
-        log = self.logic.worker.log
-        while log:
-            self._log(log.popleft())
-
-
-def showInSlices(volume):
-    """Makes the volume (or none) the background of all slice views; the segmentation shows itself."""
-    if volume is None:
-        return
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        composite.SetBackgroundVolumeID(volume.GetID())

@@ -6,6 +6,7 @@ coordinates, before its parent transforms.
 
 import numpy as np
 import slicer
+import slicer.util
 import vtk
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # its own inverse
@@ -86,3 +87,11 @@ def terminology(segment):
     entry = vtk.reference("")
     name = slicer.vtkSegment.GetTerminologyEntryTagName()
     return f"{name}:{entry.get()}|" if segment.GetTag(name, entry) and entry.get() else ""
+
+
+def showInSlices(volume):
+    """Makes the volume (or none) the background of all slice views; the segmentation shows itself."""
+    if volume is None:
+        return
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(volume.GetID())

@@ -7,24 +7,23 @@ import slicer
 from RRLMedSAMEngine.targets import find_targets
 
 from .dialogs import chosenFolder, chosenNewFile
+from .entrytexts import namedStructures, qualityText, stateText
 from .errors import RunError
 from .loading import loadResult
-from .messages import _, stageText, timeText
+from .messages import _
 from .resulttable import addToTable, saveTable, tableNode
-from .review import isDoubtful, rankedStructures
 from .sceneinput import images
 from .worklist import Worklist
 
 TARGET, STATE, QUALITY, ACTION = range(4)
-DONE, DOUBTFUL = "\u2713", "\u26a0"  # a tick and a warning sign: told without colours
 
 
 class WorklistView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
     ``atlas()``: the chosen atlas volume and segmentation. ``onShow(segmentation)``: called when a result shall be shown.
-    ``onChanged()``: when segmenting starts or ends. ``install()``: asks to install what is missing, returns whether it
-    did.
+    ``onChanged()``: when segmenting starts or ends. ``install(then)``: asks to install what is missing, and
+    calls ``then()`` when it is there.
     """
 
     def __init__(self, ui, logic, atlas, onShow, onChanged, install):
@@ -235,9 +234,6 @@ class WorklistView:
 
     def _onEnded(self):
         withoutTorch = [entry for entry in self.worklist.entries if entry.error and entry.error.code == "no_torch"]
-        if withoutTorch and self._parameterNode is not None and self._install():
-            self.start(withoutTorch)
-            return
         states = [entry.state for entry in self.worklist.entries]
         text = _("{finished} finished, {failed} failed, {cancelled} cancelled.").format(
             **{state: states.count(state) for state in ("finished", "failed", "cancelled")}
@@ -245,39 +241,8 @@ class WorklistView:
         failed = [entry for entry in self.worklist.entries if entry.state == "failed"]
         self._say("\n".join([text, *(f"{entry.name}: {entry.error}" for entry in failed)]))
         self._onChanged()
+        if withoutTorch and self._parameterNode is not None:
+            self._install(lambda: self.start(withoutTorch))
 
     def _say(self, text):
         self.ui.worklistStatusLabel.setText(text)
-
-
-def namedStructures(entry):
-    """(name, its part of the report) of each structure of a finished entry, the least sure first."""
-    if entry.segmentation is not None:
-        segments = entry.segmentation.GetSegmentation()
-        ranked = rankedStructures(entry.segmentation, entry.report)
-        return [(segments.GetSegment(row["segment"]).GetName(), row) for row in ranked if row["volume_ml"] is not None]
-    return [(row["name"], row) for row in entry.report["structures"]]
-
-
-def stateText(entry):
-    if entry.state == "running" and entry.task is not None:
-        text = f"{round(100 * entry.task.fraction)} %"
-        if entry.task.secondsLeft is not None:
-            return _("{percent}, {time} left").format(percent=text, time=timeText(entry.task.secondsLeft))
-        return f"{text}, {stageText(entry.task.stage)}"
-    texts = {
-        "new": "",
-        "waiting": _("waiting"),
-        "running": _("starting"),
-        "failed": _("failed"),
-        "cancelled": _("cancelled"),
-    }
-    return texts[entry.state] if entry.state in texts else timeText(entry.seconds)
-
-
-def qualityText(entry):
-    """How many structures are doubtful, with a sign that needs no colour; "" before there is a result."""
-    if entry.report is None:
-        return ""
-    doubtful = sum(isDoubtful(row) for row in entry.report["structures"])
-    return f"{DOUBTFUL} {doubtful}" if doubtful else DONE

@@ -52,6 +52,10 @@ class Application(QtWidgets.QApplication):
     def translate(self, _context, text):
         return text
 
+    @property
+    def slicerUserSettingsFilePath(self):
+        return self._settings.fileName()
+
     def userSettings(self):
         return self._settings
 

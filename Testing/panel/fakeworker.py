@@ -239,6 +239,16 @@ def hanging():
     time.sleep(600)
 
 
+def probed():
+    """Tells what it pretends to run on."""
+    for request in requests():
+        if isinstance(request, protocol.Probe):
+            versions = {"torch": "missing", "numpy": "2.0", "scipy": "1.0", "SimpleITK": "2.5", "safetensors": "0.8"}
+            machine = {"engine": "0.0", "python": "3.12.1", "system": "Fake OS", "memory_gb": "9.0"}
+            card = {"device": "Fake card", "device_memory_gb": "7.5"}
+            tell(protocol.Probed(request.id, {**machine, **versions, **card}))
+
+
 def notorch():
     for request in requests():
         tell(protocol.Failed(request.id, "no_torch", "PyTorch is not installed.", "Install it."))

@@ -81,10 +81,10 @@ def test_nobodys_name_and_no_place_is_in_the_report(user, home):
     where = home / "Scans of Vogelsang" / "case.rrl"
     user.loaded.widget.logic.getParameterNode().model = str(where)
     code = home / "site-packages" / "torch" / "nn" / "functional.py"
-    user.panel._log(f'  File "{code}", line 12, in relu')
-    user.panel._log(f"Cannot read {where}: no such file")
-    user.panel._log("Cannot read D:\\Patienten\\Vogelsang Xaverine\\scan.nii of XAVERINE, Quastenflosser")
-    user.panel._log(f"{tempfile.gettempdir()}/rrlmedsam-x on {platform.node()} by {getpass.getuser()}")
+    user.panel.log.line(f'  File "{code}", line 12, in relu')
+    user.panel.log.line(f"Cannot read {where}: no such file")
+    user.panel.log.line("Cannot read D:\\Patienten\\Vogelsang Xaverine\\scan.nii of XAVERINE, Quastenflosser")
+    user.panel.log.line(f"{tempfile.gettempdir()}/rrlmedsam-x on {platform.node()} by {getpass.getuser()}")
     report = copied(user)
     telling = ("Quastenfl", "Jürgen", "XAVER", "1961", "Vogelsang", "Musterhausen", "Zwiebel", "Anna", "Patienten")
     for name in (*telling, str(home), tempfile.gettempdir(), "case.rrl", "site-packages"):

@@ -245,47 +245,12 @@ def withoutTorch(driver, nodes, monkeypatch):
     return driver
 
 
-def test_without_the_extension_the_user_is_told_to_install_it(withoutTorch, confirm):
-    withoutTorch.click()
-    assert "Install the extension 'PyTorch'" in withoutTorch.status
-    assert not confirm.questions
-
-
-def test_torch_is_installed_after_a_question_and_the_run_goes_on(withoutTorch, confirm, monkeypatch):
-    installed = []
-
-    class PyTorchUtilsLogic:
-        def installTorch(self, torchVersionRequirement):
-            installed.append(torchVersionRequirement)
-            withoutTorch.logic.worker._command[-1] = "good"
-
-    module = types.ModuleType("PyTorchUtils")
-    module.PyTorchUtilsLogic = PyTorchUtilsLogic
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
-    monkeypatch.setattr(slicer.util, "pip_install", installed.append)
+def test_without_torch_the_user_is_asked_and_told(withoutTorch, confirm):
     confirm.answer = False
     withoutTorch.click()
-    assert "PyTorch is needed" in withoutTorch.status
-    assert not installed
-    confirm.answer = True
-    withoutTorch.click()
-    assert withoutTorch.status.startswith("Finished")
-    assert installed[0][0] == "-r" and installed[1] == ">=2.2"
-    assert Path(installed[0][1]).is_file()
-    assert "download" in confirm.questions[0]
-
-
-def test_an_installation_that_fails_is_said(withoutTorch, confirm, monkeypatch):
-    module = types.ModuleType("PyTorchUtils")
-    module.PyTorchUtilsLogic = lambda: None
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
-
-    def fail(_arguments):
-        raise OSError("no network")
-
-    monkeypatch.setattr(slicer.util, "pip_install", fail)
-    withoutTorch.click()
-    assert "could not be installed (OSError)" in withoutTorch.status
+    assert "download" in confirm.questions[0] and len(confirm.questions) == 1
+    assert "PyTorch is missing" in withoutTorch.status and "PyTorch is needed" in withoutTorch.ui.setupStatusLabel.text
+    assert withoutTorch.ui.applyButton.enabled
 
 
 def test_the_modules_own_test_fails_where_it_cannot_run(driver, monkeypatch):

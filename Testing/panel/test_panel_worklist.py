@@ -14,7 +14,7 @@ import slicer
 import slicer.util
 from driver import Driver
 from host.events import pump, screenshot
-from RRLMedSAMLib import worklistview
+from RRLMedSAMLib import entrytexts, worklistview
 from RRLMedSAMLib.resulttable import tableNode
 
 SHAPE = (20, 24, 28)
@@ -116,7 +116,7 @@ def test_checked_targets_are_segmented_one_after_the_other(user, nodes):
     assert user.ui.worklistStatusLabel.text == "2 finished, 0 failed, 0 cancelled."
     for number in (1, 3):
         assert slicer.util.getNode(f"target {number} segmentation") is not None
-    assert rows(user)[0][1].endswith("s") and rows(user)[0][2] == worklistview.DONE
+    assert rows(user)[0][1].endswith("s") and rows(user)[0][2] == entrytexts.DONE
     # Show brings the result into the results section.
     button(user, 2).click()
     assert user.logic.getParameterNode().resultSegmentation.GetName() == "target 3 segmentation"
@@ -232,7 +232,7 @@ def test_a_scene_that_is_closed_ends_all(user, scene):
 def test_what_is_missing_is_asked_for_once(user, monkeypatch):
     user.worker("notorch")
     asked = []
-    monkeypatch.setattr(user.panel.worklist, "_install", lambda: asked.append(True))
+    monkeypatch.setattr(user.panel.worklist, "_install", lambda then: asked.append(then))
     check(user, "target 1", "target 2", "target 3")
     run(user)
     assert states(user)[:3] == ["failed"] * 3 and len(asked) == 1

@@ -1,0 +1,117 @@
+"""A folder of packages for computers without a network: ``wheels/`` and ``bundle.json`` with their SHA-256.
+
+Standard library only: the panel, `run.py` and a process of its own use it:
+
+  python bundle.py download FOLDER REQUIREMENT...   fetches the packages for this Python and seals the bundle
+  python bundle.py install FOLDER REQUIREMENT...    checks the bundle and installs from it, without a network
+
+A requirement is a package's name, or -r and a file of them. Exit code 3: the bundle cannot be used; the last line says why.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+
+INDEX, WHEELS = "bundle.json", "wheels"
+VERSION = 1
+UNUSABLE = 3
+
+
+class BundleError(Exception):
+    """What is wrong in one sentence, what to do in another."""
+
+    def __init__(self, text, action):
+        super().__init__(f"{text} {action}")
+        self.text, self.action = text, action
+
+
+def wheels(folder):
+    return os.path.join(folder, WHEELS)
+
+
+def here():
+    """What wheels for this Python are made for."""
+    return {"python": "{}.{}".format(*sys.version_info), "platform": sysconfig.get_platform()}
+
+
+def seal(folder, made_for=None):
+    """Writes down which files the bundle has, and for which Python (`here` by default)."""
+    files = {name: _digest(os.path.join(wheels(folder), name)) for name in sorted(os.listdir(wheels(folder)))}
+    content = {"version": VERSION, **(made_for or here()), "files": files}
+    part = os.path.join(folder, INDEX + ".part")
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+    os.replace(part, os.path.join(folder, INDEX))
+
+
+def check(folder, needed=None):
+    """Raises BundleError unless the bundle is whole and made for this Python, or for the ``needed`` one."""
+    make_anew = "Create the bundle again, and copy all of its folder."
+    try:
+        with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
+            content = json.load(file)
+        files, made_for = content["files"], {key: content[key] for key in here()}
+        known = content["version"] == VERSION and bool(files)
+    except OSError as error:
+        raise BundleError("The folder is no bundle: it has no bundle.json.", "Choose the bundle's folder.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError("The bundle's list of files is damaged.", make_anew) from error
+    if not known:
+        raise BundleError("The bundle was made by another version of the extension.", make_anew)
+    needed = needed or here()
+    if made_for != needed:
+        raise BundleError(
+            "The bundle was made for Python {python} on {platform}".format(**made_for)
+            + ", and this is Python {python} on {platform}.".format(**needed),
+            "Create it on a computer like this one.",
+        )
+    for name, digest in files.items():
+        path = os.path.join(wheels(folder), os.path.basename(name))
+        if not os.path.isfile(path):
+            raise BundleError(f"The bundle lacks the file {name}.", make_anew)
+        if _digest(path) != digest:
+            raise BundleError(f"The bundle's file {name} is damaged.", make_anew)
+
+
+def options(folder):
+    """pip's, with which it takes packages from the bundle alone."""
+    return ["--no-index", "--find-links", wheels(folder)]
+
+
+def _digest(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _pip(*arguments):
+    command = [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
+    return subprocess.run(command, check=False).returncode
+
+
+def main(arguments):
+    if len(arguments) < 3 or arguments[0] not in ("download", "install"):
+        print(__doc__)
+        return 2
+    task, folder, requirements = arguments[0], arguments[1], arguments[2:]
+    try:
+        if task == "install":
+            check(folder)
+            return _pip("install", *options(folder), *requirements)
+        os.makedirs(wheels(folder), exist_ok=True)
+        code = _pip("download", "--only-binary", ":all:", "--dest", wheels(folder), *requirements)
+        if code == 0:
+            seal(folder)
+        return code
+    except BundleError as error:
+        print(error, flush=True)
+        return UNUSABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

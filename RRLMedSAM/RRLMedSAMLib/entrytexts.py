@@ -1,0 +1,39 @@
+"""What the worklist's table says of an entry."""
+
+from .messages import _, stageText, timeText
+from .review import isDoubtful, rankedStructures
+
+DONE, DOUBTFUL = "\u2713", "\u26a0"  # a tick and a warning sign: told without colours
+
+
+def namedStructures(entry):
+    """(name, its part of the report) of each structure of a finished entry, the least sure first."""
+    if entry.segmentation is not None:
+        segments = entry.segmentation.GetSegmentation()
+        ranked = rankedStructures(entry.segmentation, entry.report)
+        return [(segments.GetSegment(row["segment"]).GetName(), row) for row in ranked if row["volume_ml"] is not None]
+    return [(row["name"], row) for row in entry.report["structures"]]
+
+
+def stateText(entry):
+    if entry.state == "running" and entry.task is not None:
+        text = f"{round(100 * entry.task.fraction)} %"
+        if entry.task.secondsLeft is not None:
+            return _("{percent}, {time} left").format(percent=text, time=timeText(entry.task.secondsLeft))
+        return f"{text}, {stageText(entry.task.stage)}"
+    texts = {
+        "new": "",
+        "waiting": _("waiting"),
+        "running": _("starting"),
+        "failed": _("failed"),
+        "cancelled": _("cancelled"),
+    }
+    return texts[entry.state] if entry.state in texts else timeText(entry.seconds)
+
+
+def qualityText(entry):
+    """How many structures are doubtful, with a sign that needs no colour; "" before there is a result."""
+    if entry.report is None:
+        return ""
+    doubtful = sum(isDoubtful(row) for row in entry.report["structures"])
+    return f"{DOUBTFUL} {doubtful}" if doubtful else DONE
