@@ -7,8 +7,10 @@
   python3 run.py adapt --help       adapts a model to an atlas with unlabelled scans
   python3 run.py benchmark --help   measures Dice and more on a folder of labelled scans
   python3 run.py panel [--help]     opens the module's panel in a window
+  python3 run.py bundle FOLDER      downloads all packages into a folder, for computers without a network
 
   --python PATH    make .venv with this Python (3.10 or newer) instead of the one that runs this file
+  --bundle FOLDER  make .venv from such a folder, without a network
 
 RRLMEDSAM_VENV, where set, is the folder to use instead of .venv. The exit code is the command's; 9: the set-up
 failed, 2: the command line is wrong, 7: the command needs PyTorch, which could not be installed.
@@ -43,23 +45,30 @@ MODULES = {
 ENGINE_ALONE = ("segment", "adapt", "benchmark")  # need nothing of Slicer's
 
 
-def parse(arguments):
-    """(command, its arguments, interpreter or None)."""
-    rest, python = list(arguments), None
+def take(rest, option):
+    """The value of our own option, which is taken out of the arguments, or None."""
     for position, argument in enumerate(rest):
-        if argument == "--python" and position + 1 < len(rest):
-            python = rest[position + 1]
+        if argument == option and position + 1 < len(rest):
+            value = rest[position + 1]
             del rest[position : position + 2]
-            break
-        if argument.startswith("--python="):
-            python = rest.pop(position).split("=", 1)[1]
-            break
+            return value
+        if argument.startswith(option + "="):
+            return rest.pop(position).split("=", 1)[1]
+    return None
+
+
+def parse(arguments):
+    """(command, its arguments, interpreter or None, bundle or None)."""
+    rest = list(arguments)
+    python, bundle = take(rest, "--python"), take(rest, "--bundle")
     if not rest or rest[0] in ("-h", "--help"):
         sys.stdout.write(__doc__)
         sys.exit(0 if rest else USAGE)
-    if rest[0] not in MODULES:
-        raise Problem("There is no command '{}'.".format(rest[0]), "Use " + ", ".join(MODULES) + ".", USAGE)
-    return rest[0], rest[1:], python
+    if rest[0] not in MODULES and rest[0] != "bundle":
+        raise Problem("There is no command '{}'.".format(rest[0]), "Use " + ", ".join(MODULES) + ", bundle.", USAGE)
+    if rest[0] == "bundle" and len(rest) != 2:
+        raise Problem("The command bundle takes one folder.", "Give a new or empty one.", USAGE)
+    return rest[0], rest[1:], python, bundle
 
 
 def check_parts(environment, command):
@@ -93,9 +102,13 @@ def run(environment, command, arguments):
 
 def main(arguments):
     try:
-        command, rest, python = parse(arguments)
+        command, rest, python, bundle = parse(arguments)
         environment = Environment(ROOT)
-        environment.set_up(python)
+        environment.set_up(python, bundle)
+        if command == "bundle":
+            environment.make_bundle(rest[0])
+            say("The bundle is complete. Carry the folder over, and start there: run.py --bundle FOLDER demo")
+            return 0
         check_parts(environment, command)
         return run(environment, command, rest)
     except Problem as problem:

@@ -4,6 +4,8 @@ Standard library only: the panel, `run.py` and a process of its own use it:
 
   python bundle.py download FOLDER REQUIREMENT...   fetches the packages for this Python and seals the bundle
   python bundle.py install FOLDER REQUIREMENT...    checks the bundle and installs from it, without a network
+  python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
+  python bundle.py check FOLDER                     checks them, and that they are for this Python
 
 A requirement is a package's name, or -r and a file of them. Exit code 3: the bundle cannot be used; the last line says why.
 """
@@ -95,17 +97,20 @@ def _pip(*arguments):
 
 
 def main(arguments):
-    if len(arguments) < 3 or arguments[0] not in ("download", "install"):
+    if len(arguments) < 2 or arguments[0] not in ("download", "install", "seal", "check"):
         print(__doc__)
         return 2
     task, folder, requirements = arguments[0], arguments[1], arguments[2:]
+    code = 0
     try:
-        if task == "install":
+        if task == "download":
+            os.makedirs(wheels(folder), exist_ok=True)
+            code = _pip("download", "--only-binary", ":all:", "--dest", wheels(folder), *requirements)
+        if task in ("install", "check"):
             check(folder)
-            return _pip("install", *options(folder), *requirements)
-        os.makedirs(wheels(folder), exist_ok=True)
-        code = _pip("download", "--only-binary", ":all:", "--dest", wheels(folder), *requirements)
-        if code == 0:
+        if task == "install":
+            code = _pip("install", *options(folder), *requirements)
+        if task in ("download", "seal") and code == 0:
             seal(folder)
         return code
     except BundleError as error:

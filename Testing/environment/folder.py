@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 
-from .installer import TORCH_VERSION, InstallFailed, install_torch, pip
+from .installer import TORCH_VERSION, InstallFailed, get_torch, pip
 from .lock import locked
 from .problem import NEEDED_BYTES, NEEDED_TEMPORARY_BYTES, USAGE, Problem, disk_full, say
 
 IS_WINDOWS = os.name == "nt"
+WHEELS = "wheels"  # the part of a bundle that pip is shown
 MARKER = "rrlmedsam.txt"  # there from the start: the folder is ours and may be deleted
 UNCHECKED = ("__pycache__", "~", "pip", "setuptools")  # in site-packages: comes and goes, or the user may update it
 
@@ -33,12 +34,17 @@ class Environment:
             os.path.join(root, "Testing", "requirements.txt"),
         ]
         self._alone = os.path.join(root, "Testing", "requirements-alone.txt")
+        self._bundle = os.path.join(root, "RRLMedSAM", "RRLMedSAMLib", "bundle.py")
+        self._offline = []  # pip's options to install from a bundle
 
-    def set_up(self, python=None):
+    def set_up(self, python=None, bundle=None):
         """Makes the environment with this interpreter where it is not ready; without one, any is good enough.
 
-        Another process that does the same is waited for. Raises `Problem` and OSError.
+        ``bundle``: a folder that `make_bundle` filled; nothing is downloaded then. Another process that does the same is
+        waited for. Raises `Problem` and OSError.
         """
+        if bundle is not None:
+            self._offline = ["--no-index", "--find-links", os.path.join(os.path.abspath(bundle), WHEELS)]
         if python is not None:
             python = shutil.which(python) or os.path.abspath(python)
         if self._is_ready(python):
@@ -46,6 +52,20 @@ class Environment:
         with self._locked():
             if not self._is_ready(python):
                 self._make(python or getattr(sys, "_base_executable", None) or sys.executable)
+
+    def make_bundle(self, folder):
+        """Downloads all that the environment consists of into an empty folder. Raises `Problem` and OSError."""
+        folder = os.path.abspath(folder)
+        wheels = os.path.join(folder, WHEELS)
+        os.makedirs(wheels, exist_ok=True)
+        if os.listdir(folder) != [WHEELS] or os.listdir(wheels):
+            raise Problem(f"The folder {folder} is not empty.", "Choose another one.", USAGE)
+        into, variables = ["--dest", wheels], self.variables()
+        pip(self.python, self._log, [*into, *self._lists()], variables=variables, verb="download")
+        alone = [*into, "--no-deps", "--requirement", self._alone]
+        pip(self.python, self._log, alone, variables=variables, verb="download")
+        get_torch(self.python, self._log, variables, into, "download")
+        self._with_bundle("seal", folder)
 
     def has(self, pattern):
         """Whether site-packages holds such a name."""
@@ -58,7 +78,7 @@ class Environment:
         """Tries to install PyTorch; returns whether it is there then."""
         with self._locked():
             if not self.has_torch():
-                install_torch(self.python, self._log, self.variables())
+                get_torch(self.python, self._log, self.variables(), self._offline)
         return self.has_torch()
 
     def variables(self, **values):
@@ -131,15 +151,27 @@ class Environment:
         made = subprocess.run([python, "-m", "venv", self.folder], capture_output=True, text=True)
         if made.returncode:
             raise InstallFailed(made.stdout + made.stderr, self._log)
-        variables = self.variables()
-        lists = [part for path in self._requirements for part in ("--requirement", path)]
-        pip(self.python, self._log, lists, variables=variables)
-        pip(self.python, self._log, ["--no-deps", "--requirement", self._alone], variables=variables)
-        install_torch(self.python, self._log, variables)
+        if self._offline:
+            self._with_bundle("check", os.path.dirname(self._offline[-1]))
+        variables, offline = self.variables(), self._offline
+        pip(self.python, self._log, [*offline, *self._lists()], variables=variables)
+        pip(self.python, self._log, [*offline, "--no-deps", "--requirement", self._alone], variables=variables)
+        get_torch(self.python, self._log, variables, offline)
         stamp = {"fingerprint": self._fingerprint(), "python": os.path.realpath(python), "contents": self._contents()}
         with open(self._stamp + ".part", "w", encoding="utf-8") as file:
             json.dump(stamp, file)
         os.replace(self._stamp + ".part", self._stamp)
+
+    def _lists(self):
+        return [part for path in self._requirements for part in ("--requirement", path)]
+
+    def _with_bundle(self, task, folder):
+        """Runs bundle.py with the environment's interpreter, whose packages they are. Raises `Problem`."""
+        done = subprocess.run([self.python, self._bundle, task, folder], capture_output=True, text=True)
+        if done.returncode:
+            lines = (done.stdout + done.stderr).strip().splitlines() or ["The bundle cannot be used."]
+            text, _separator, action = lines[-1].partition(". ")
+            raise Problem(text.rstrip(".") + ".", action)
 
     def _remove(self):
         """What is left of an interrupted, damaged or outdated set-up; never a folder that is not ours."""

@@ -43,12 +43,12 @@ class InstallFailed(Problem):
         return f"The packages could not be installed: {reason}.", f"See {log}; another --python PATH may help."
 
 
-def pip(python, log, arguments, module="pip", variables=None):
-    """Installs with the environment's pip; tells its steps, keeps all of its output in ``log``.
+def pip(python, log, arguments, module="pip", variables=None, verb="install"):
+    """Installs, or downloads, with the environment's pip; tells its steps, keeps all of its output in ``log``.
 
     Raises InstallFailed.
     """
-    command = [python, "-u", "-m", module, "install", *OPTIONS, *arguments]
+    command = [python, "-u", "-m", module, verb, *OPTIONS, *arguments]
     lines = []
     with (
         open(log, "a", encoding="utf-8") as kept,
@@ -65,19 +65,20 @@ def pip(python, log, arguments, module="pip", variables=None):
         raise InstallFailed("".join(lines), log)
 
 
-def install_torch(python, log, variables):
-    """Tries to install PyTorch, on Linux without an NVIDIA driver its CPU build.
+def get_torch(python, log, variables, options=(), verb="install"):
+    """Tries to install, or download, PyTorch, on Linux without an NVIDIA driver its CPU build.
 
-    What plain pip takes on Linux is the CUDA build, several gigabytes: never without a driver.
-    Raises `InstallFailed` only where the disk is full.
+    What plain pip takes on Linux is the CUDA build, several gigabytes: never without a driver. ``options``: pip's, in
+    addition. Raises `InstallFailed` only where the disk is full.
     """
-    if sys.platform != "linux" or has_nvidia_driver():
-        attempts = [lambda: pip(python, log, [f"torch=={TORCH_VERSION}"], variables=variables)]
+    how = {"variables": variables, "verb": verb}
+    if sys.platform != "linux" or has_nvidia_driver() or "--no-index" in options:
+        attempts = [lambda: pip(python, log, [*options, f"torch=={TORCH_VERSION}"], **how)]
     else:
         attempts = [
             # Where pip's configuration offers CPU builds.
-            lambda: pip(python, log, [f"torch=={TORCH_VERSION}+cpu"], variables=variables),
-            lambda: _find_cpu_torch(python, log, variables),
+            lambda: pip(python, log, [*options, f"torch=={TORCH_VERSION}+cpu"], **how),
+            lambda: _find_cpu_torch(python, log, options, **how),
         ]
     for attempt in attempts:
         try:
@@ -92,9 +93,9 @@ def has_nvidia_driver():
     return bool(shutil.which("nvidia-smi")) or os.path.exists("/proc/driver/nvidia/version")
 
 
-def _find_cpu_torch(python, log, variables):
+def _find_cpu_torch(python, log, options, variables, verb):
     """With light-the-torch, which is not kept. It may fail without saying so."""
     with tempfile.TemporaryDirectory(prefix="rrlmedsam-") as folder:
         pip(python, log, ["--target", folder, *TORCH_FINDER], variables=variables)
-        options = ["--pytorch-computation-backend=cpu", f"torch=={TORCH_VERSION}"]
-        pip(python, log, options, "light_the_torch", {**variables, "PYTHONPATH": folder})
+        options = [*options, "--pytorch-computation-backend=cpu", f"torch=={TORCH_VERSION}"]
+        pip(python, log, options, "light_the_torch", {**variables, "PYTHONPATH": folder}, verb)

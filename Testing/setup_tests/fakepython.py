@@ -6,6 +6,7 @@ FAKE_PIP, a folder, may hold: `fails` (what pip prints before it fails), `no_tor
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,10 @@ def main(arguments):
             return venv(Path(folder))
         case ["-m", "pip" | "light_the_torch", "install", *options]:
             return pip(behaviour, options)
+        case ["-m", "pip" | "light_the_torch", "download", *options]:
+            return download(behaviour, options)
+        case [script, task, folder] if script.endswith("bundle.py"):
+            return subprocess.run([sys.executable, script, task, folder]).returncode
         case ["-m", module, *rest]:
             print(module, *rest)
             print(os.getcwd(), os.environ["PYTHONPATH"], sep="\n")
@@ -51,6 +56,14 @@ def pip(behaviour, options):
     else:
         (packages / "slicer_core").mkdir(exist_ok=True)
         (packages / "numpy").mkdir(exist_ok=True)
+    return 0
+
+
+def download(behaviour, options):
+    with open(behaviour / "calls", "a") as file:
+        file.write("download " + " ".join(options) + "\n")
+    folder = Path(options[options.index("--dest") + 1])
+    (folder / f"{len(list(folder.iterdir()))}.whl").write_text(" ".join(options))
     return 0
 
 

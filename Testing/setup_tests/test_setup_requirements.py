@@ -33,14 +33,14 @@ def test_the_workers_packages_are_pinned_here_but_not_in_slicer():
 def test_linux_without_an_nvidia_driver_never_gets_the_cuda_build(monkeypatch, tmp_path):
     tried = []
 
-    def failing(python, log, arguments, module="pip", variables=None):
+    def failing(python, log, arguments, module="pip", variables=None, verb="install"):
         tried.append((module, arguments))
         raise installer.InstallFailed("ERROR: No matching distribution found", log)
 
     monkeypatch.setattr(installer, "pip", failing)
     monkeypatch.setattr(installer.sys, "platform", "linux")
     monkeypatch.setattr(installer, "has_nvidia_driver", lambda: False)
-    installer.install_torch("python", str(tmp_path / "log"), {})
+    installer.get_torch("python", str(tmp_path / "log"), {})
     assert len(tried) == 2
     for module, arguments in tried:
         plain = module == "pip" and any(re.fullmatch(r"torch==[\d.]+", argument) for argument in arguments)
@@ -51,7 +51,7 @@ def test_with_an_nvidia_driver_it_is_the_ordinary_build(monkeypatch, tmp_path):
     tried = []
     monkeypatch.setattr(installer, "pip", lambda python, log, arguments, **_: tried.append(arguments))
     monkeypatch.setattr(installer, "has_nvidia_driver", lambda: True)
-    installer.install_torch("python", str(tmp_path / "log"), {})
+    installer.get_torch("python", str(tmp_path / "log"), {})
     assert tried == [[f"torch=={installer.TORCH_VERSION}"]]
 
 

@@ -1,6 +1,7 @@
 """run.py in real processes, with an interpreter that only pretends to make environments and to install."""
 
 import ast
+import json
 import os
 import shutil
 import signal
@@ -194,6 +195,53 @@ def test_concurrent_starts_install_once(fresh):
     processes = [fresh.start("segment", "--python", fresh.python) for _ in range(3)]
     assert [(process.communicate(timeout=30), process.returncode)[1] for process in processes] == [5, 5, 5]
     assert len(fresh.pip_calls()) == 3
+
+
+# ------------------------------------------------------------ bundles
+
+
+@pytest.fixture
+def bundle(fresh, tmp_path):
+    """A bundle that run.py has made; the environment is gone again."""
+    folder = tmp_path / "a bundle"
+    done = fresh.run("bundle", "--python", fresh.python, folder)
+    assert done.returncode == 0 and "complete" in done.stderr, done.stderr
+    shutil.rmtree(fresh.folder)
+    (fresh.behaviour / "calls").unlink()
+    return folder
+
+
+def test_a_bundle_has_what_the_set_up_installs(fresh, bundle):
+    assert json.loads((bundle / "bundle.json").read_text())["files"].keys() == {"0.whl", "1.whl", "2.whl"}
+    asked = [(bundle / "wheels" / f"{number}.whl").read_text() for number in range(3)]
+    assert "Testing/requirements.txt" in asked[0] and "--no-deps" in asked[1] and "torch==" in asked[2]
+
+
+def test_an_environment_is_made_from_a_bundle_alone(fresh, bundle):
+    done = fresh.run("segment", "--python", fresh.python, "--bundle", bundle)
+    assert done.returncode == 5, done.stderr
+    calls = fresh.pip_calls()
+    assert len(calls) == 3 and all(f"--no-index --find-links {bundle / 'wheels'}" in call for call in calls)
+
+
+def test_a_damaged_bundle_is_refused(fresh, bundle):
+    (bundle / "wheels" / "1.whl").write_text("other")
+    done = fresh.run("segment", "--python", fresh.python, f"--bundle={bundle}")
+    assert done.returncode == 9 and "1.whl is damaged" in done.stderr and is_one_sentence_and_an_action(done.stderr)
+    assert fresh.pip_calls() == []
+
+
+@pytest.mark.parametrize("folders", [[], ["a", "b"]])
+def test_a_bundle_goes_into_one_folder(fresh, folders):
+    done = fresh.run("bundle", *folders)
+    assert done.returncode == 2 and is_one_sentence_and_an_action(done.stderr)
+
+
+def test_a_folder_with_something_in_it_is_no_place_for_a_bundle(fresh, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    done = fresh.run("bundle", "--python", fresh.python, tmp_path / "full")
+    assert done.returncode == 2 and "not empty" in done.stderr
 
 
 # ------------------------------------------------------------ failures
