@@ -4,23 +4,39 @@ import time
 
 from pathlib import Path
 
-from . import adaptation, exchange, memory, pipeline, segfile
+import numpy as np
+
+from . import adaptation, exchange, memory, pipeline, refinement, segfile
 from .errors import bad_input
 from .filejob import FileJob
 from .geometry import to_rows
-from .protocol import DEVICES, EFFORTS, Adapt, Array, Field, Segment, Segmented, SegmentFile, Written
+from .protocol import (
+    DEVICES,
+    EFFORTS,
+    Adapt,
+    Array,
+    Field,
+    Refine,
+    Refined,
+    Segment,
+    Segmented,
+    SegmentFile,
+    Written,
+)
 from .targets import target_name
 
 WRITING = 0.97  # fraction of a run after which the result is written
 
 
 def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipeline.segment):
-    """Does what a `Segment`, `SegmentFile` or `Adapt` asks for; returns the message that answers it.
+    """Does what a `Segment`, `SegmentFile`, `Refine` or `Adapt` asks for; returns the message that answers it.
 
     ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``tell(message)`` sends another one.
     ``finish()`` is called when a segmentation is about to be told, and may raise to stop. Raises EngineError, and what the pipeline raises.
     """
     memory.reset_peak()
+    if isinstance(request, Refine):
+        return _refine(request, progress, warn, cancelled)
     if isinstance(request, Adapt):
         return adaptation.compute(request, progress=progress, warn=warn, tell=tell, cancelled=cancelled)
     if request.effort not in EFFORTS or request.device not in DEVICES:
@@ -44,6 +60,32 @@ def _segment_file(request: SegmentFile, progress, warn, cancelled) -> Written:
     folder = Path(request.output) / name
     report = job.run(request.target, folder, progress=progress, warn=warn, cancelled=cancelled)
     return Written(request.id, str(folder), report)
+
+
+def _refine(request: Refine, progress, warn, cancelled) -> Refined:
+    """After an error none of the result's files is left."""
+    if request.device not in DEVICES:
+        raise bad_input("The device is not known.", "Choose another one.")
+    folder = request.folder
+    forward, grid = exchange.read_field(folder, request.forward)
+    labels = [exchange.read(folder, layer, whole_numbers=True) for layer in request.labels]
+    confidence = exchange.read(folder, request.confidence, whole_numbers=True)
+    case = refinement.Case(np.array(request.affine), forward, grid, labels, confidence, request.edited)
+    layers, trust, report = refinement.refine(
+        exchange.read(folder, request.atlas),
+        [exchange.read(folder, layer, whole_numbers=True) for layer in request.atlas_labels],
+        exchange.read(folder, request.target),
+        case,
+        request.device,
+        progress=progress,
+        warn=warn,
+        cancelled=cancelled,
+    )
+    with exchange.Outputs(folder, cancelled) as outputs:
+        frame = trust.geometry.to_matrix()
+        names = [outputs.write(f"result_labels{n}.npy", layer.array) for n, layer in enumerate(layers)]
+        arrays = [Array(name, frame) for name in names]
+        return Refined(request.id, arrays, Array(outputs.write("result_confidence.npy", trust.array), frame), report)
 
 
 def _segment(request: Segment, progress, warn, cancelled, finish, segment) -> Segmented:

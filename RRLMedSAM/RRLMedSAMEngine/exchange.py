@@ -8,7 +8,7 @@ import numpy as np
 from .errors import Cancelled, bad_input
 from .geometry import Geometry
 from .image import Volume, writing_error
-from .protocol import Array
+from .protocol import Array, Field
 
 SLAB = 1 << 22  # values written between two looks at Cancel
 
@@ -26,6 +26,17 @@ def read(folder: str, array: Array, whole_numbers: bool = False) -> Volume:
             f"A {what} did not arrive whole, or its spacing or direction is not valid.",
             "Check its geometry, then run again.",
         ) from error
+
+
+def read_field(folder: str, field: Field) -> tuple[np.ndarray, Geometry]:
+    """The displacements (k, j, i, 3), LPS mm, and their grid. Raises EngineError bad_input."""
+    try:
+        values = np.load(_inside(folder, field.file), mmap_mode="r", allow_pickle=False)
+        if values.ndim != 4 or values.shape[3] != 3 or values.dtype.kind != "f":
+            raise ValueError(f"{values.shape} of {values.dtype}")
+        return np.asarray(values), Geometry(np.array(field.voxel_to_lps), values.shape[:3])
+    except (OSError, ValueError, EOFError) as error:
+        raise bad_input("The deformation did not arrive whole.", "Segment the target again.") from error
 
 
 class Outputs:

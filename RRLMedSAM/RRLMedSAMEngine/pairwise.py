@@ -8,7 +8,6 @@ import torch
 from . import affine, allocator, contrast, deformation, intensity, plan, registration, threads, workgrid
 from .deformation import Deformation
 from .memory import free_gb
-from .sampling import lattice, sample
 
 BYTES_PER_VOXEL = 450  # of the work grid, measured at the peak of a run
 ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
@@ -67,11 +66,7 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
     )
     allocator.give_back()  # each part needs arrays of other sizes: what is free in between only adds to the peak
-    to_atlas = moving.grid.lps_to_voxel @ alignment.matrix @ fixed.grid.voxel_to_lps
-    at = torch.tensordot(
-        torch.tensor(to_atlas[:3, :3], dtype=torch.float32, device=displacement.device), displacement, 1
-    ).add_(lattice(shape, to_atlas, displacement.device))
-    warped = sample(moving.image[None], at, padding="zeros")[0]
+    warped = registration.warped(moving, alignment.matrix, displacement, fixed.grid)
     padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
     padded = deformation.unfold(padded, clock.check)
     margin = (grid.shape[0] - shape[0]) // 2

@@ -95,6 +95,29 @@ class SegmentFile:
 
 
 @dataclasses.dataclass
+class Refine:
+    """Asks for the last stages once more around corrected structures. Answered by `Progress` and `Warned`, then one
+    `Refined` or `Failed`.
+
+    ``affine`` and ``forward``: the deformation of the result, as in `Segmented`. ``labels``: for each layer of the atlas
+    the label map on the target's grid, as corrected, with the atlas's values; ``confidence``: the result's. ``edited``:
+    the corrected structures' values.
+    """
+
+    id: int
+    folder: str
+    atlas: Array
+    atlas_labels: list[Array]
+    target: Array
+    affine: Matrix
+    forward: "Field"
+    labels: list[Array]
+    confidence: Array
+    edited: list[int]
+    device: str = "auto"
+
+
+@dataclasses.dataclass
 class Adapt:
     """Asks for a model to be adapted to an atlas. Answered by `Progress`, `Warned`, `Losses` and `Preview`, then one
     `Adapted` or `Failed`.
@@ -211,6 +234,16 @@ class Segmented:
 
 
 @dataclasses.dataclass
+class Refined:
+    """The result of a `Refine`: label maps and confidence on the target's grid. ``report``: device, seconds, structures."""
+
+    id: int
+    labels: list[Array]
+    confidence: Array
+    report: dict
+
+
+@dataclasses.dataclass
 class Written:
     """The files of a `SegmentFile` are written into the folder ``output``. ``report``: as in its report.json."""
 
@@ -238,8 +271,8 @@ class Failed:
     action: str
 
 
-REQUESTS = (Probe, Segment, SegmentFile, Adapt, Cancel)
-ANSWERS = (Probed, Segmented, Written, Adapted, Failed)  # the last event of a request
+REQUESTS = (Probe, Segment, SegmentFile, Refine, Adapt, Cancel)
+ANSWERS = (Probed, Segmented, Refined, Written, Adapted, Failed)  # the last event of a request
 EVENTS = (Ready, Progress, Warned, Losses, Preview, *ANSWERS)
 
 _KINDS = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}

@@ -54,11 +54,12 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None) -> None:
+    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None) -> None:
         """Lets patches vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
 
         ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
-        target, whose patches vote too; it has one layer, as this one then.
+        target, whose patches vote too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels
+        to be voted on; few as they are, they are looked at in the smallest neighbourhood.
         """
         index = self._near_borders(maps, geometry, 1)
         opinions = [(self, found)]
@@ -66,7 +67,10 @@ class Transfer:
             opinions.append(second)
             others, _ = second[0].warped(geometry, check)
             index = np.union1d(index, self._near_borders(others, geometry, 1))
-        votes = [fusion.PatchVote(f.target.image, f.warped, fusion.search_radius(len(index))) for _, f in opinions]
+        radius = fusion.search_radius(len(index))
+        if within is not None:
+            index, radius = index[within.reshape(-1)[index]], 1
+        votes = [fusion.PatchVote(f.target.image, f.warped, radius) for _, f in opinions]
         offsets = votes[0].offsets
         for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
             places = [transfer.located(part, geometry) for transfer, _ in opinions]

@@ -56,7 +56,7 @@ class SetupView:
         if isFolded:
             return
         self._showRows()
-        if self._facts is None and not self.logic.isBusy:
+        if self._facts is None and not self.isBusy and not self.logic.isBusy:
             self.onCheckButton()
 
     def onCheckButton(self, _checked=False):

@@ -6,6 +6,7 @@ Run as `python fakeworker.py [behaviour]`; the behaviours are the functions at t
 import dataclasses
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -252,6 +253,22 @@ def probed():
 def notorch():
     for request in requests():
         tell(protocol.Failed(request.id, "no_torch", "PyTorch is not installed.", "Install it."))
+
+
+def fuzzing(seed, count):
+    """Answers, with many lines before it that are spoiled."""
+    chance = random.Random(int(seed))
+    for request in requests():
+        messages = [protocol.Progress(request.id, "deform", 0.5, 60.0), protocol.Warned(request.id, "Look out.")]
+        for number in range(int(count)):
+            line = bytearray(protocol.encode(chance.choice(messages)).encode("ascii").strip())
+            for _ in range(chance.randrange(1, 6)):
+                line[chance.randrange(len(line))] = chance.choice(b'{}[]":,0a\\\xff')
+            sys.stdout.buffer.write(bytes(line) + b"\n")
+            sys.stdout.flush()
+            if number % 10 == 0:
+                tell(messages[0])
+        answer(request)
 
 
 def liar():
