@@ -36,7 +36,7 @@ def load():
 class Run:
     """One request, as its three threads share it: reader, heartbeat and computation."""
 
-    def __init__(self, request: protocol.Segment | protocol.SegmentFile | protocol.Adapt, tell):
+    def __init__(self, request: protocol.Segment | protocol.SegmentFile | protocol.Refine | protocol.Adapt, tell):
         self.request = request
         self.started = False
         self.cancelled, self.ended = threading.Event(), threading.Event()

@@ -205,13 +205,18 @@ def _box(low, high):
     return tuple(slice(int(first), int(last)) for first, last in zip(low[::-1], high[::-1]))
 
 
-def _imageToRas(image):
-    """(4, 4): index of the first stored voxel and on -> local RAS of a vtkOrientedImageData."""
+def imageFrame(image):
+    """(4, 4): index (i, j, k) of a vtkOrientedImageData, which begins at its extent -> local RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
+    return toArray(matrix)
+
+
+def _imageToRas(image):
+    """(4, 4): index of the first stored voxel and on -> local RAS of a vtkOrientedImageData."""
     shift = np.eye(4)
     shift[:3, 3] = image.GetExtent()[::2]
-    return toArray(matrix) @ shift
+    return imageFrame(image) @ shift
 
 
 def _voxelOffset(grid, other):

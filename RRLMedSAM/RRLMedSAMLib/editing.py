@@ -4,9 +4,10 @@ import numpy as np
 import slicer
 import slicer.util
 
-from .atlaslabels import BINARY_LABELMAP
+from .atlaslabels import BINARY_LABELMAP, imageFrame
+from .resultnodes import readReport, refinedFrom, targetOf
+from .scene import ijkToRas
 from .sceneinput import IS_RESULT, imageArray
-from .resultnodes import readReport, targetOf
 
 EDITOR_TAG = "SegmentEditor"  # of the singleton node that the module Segment Editor works with
 
@@ -57,35 +58,49 @@ def editedSegments(segmentation):
     if report is None:
         return []
     status = slicer.vtkSlicerSegmentationsModuleLogic
+    now = _signatures(segmentation)
     edited = []
     for row in report["structures"]:
         segment = segmentation.GetSegmentation().GetSegment(row["segment"])
         if segment is None:
             continue
         isMarked = status.GetSegmentStatus(segment) != status.NotStarted
-        if isMarked or ("signature" in row and _signature(segmentation, row["segment"]) != row["signature"]):
+        if isMarked or (now is not None and "signature" in row and now[row["segment"]] != row["signature"]):
             edited.append(row["segment"])
     return edited
 
 
-def _signature(segmentation, segmentId):
-    segment = segmentation.GetSegmentation().GetSegment(segmentId)
-    image = segment.GetRepresentation(BINARY_LABELMAP)
-    if image is None or image.GetNumberOfPoints() == 0:
-        return [0.0, 0.0, 0.0]
-    target = targetOf(segmentation)
-    if target is None:
+def _signatures(segmentation):
+    """Of each segment, by its ID; None where the segmentation does not lie on the target's grid any more."""
+    target, segments = targetOf(segmentation), segmentation.GetSegmentation()
+    if target is None or target.GetImageData() is None:
         return None
+    frame = ijkToRas(target)
     shape = target.GetImageData().GetDimensions()[::-1]
-    value = segment.GetLabelValue()
-    return signatures(imageArray(image), image.GetExtent()[4::-2], shape, [value])[0].tolist()
+    found = {segmentId: [0.0, 0.0, 0.0] for segmentId in segments.GetSegmentIDs()}
+    for layer in range(segments.GetNumberOfLayers(BINARY_LABELMAP)):
+        image = segments.GetLayerDataObject(layer, BINARY_LABELMAP)
+        if image is None or image.GetNumberOfPoints() == 0:
+            continue
+        if not np.allclose(imageFrame(image), frame, atol=1e-3):
+            return None
+        ids = segments.GetSegmentIDsForLayer(layer, BINARY_LABELMAP)
+        values = [segments.GetSegment(segmentId).GetLabelValue() for segmentId in ids]
+        sums = signatures(imageArray(image), image.GetExtent()[4::-2], shape, values)
+        found.update(zip(ids, sums.tolist()))
+    return found
 
 
 def earlierEdits(segmentation):
-    """Other results on the same target that have corrected segments: [(segmentation, segment IDs)]."""
-    target, found = targetOf(segmentation), []
+    """Other results on the same target that have corrected segments: [(segmentation, segment IDs)].
+
+    Those that this one was refined from are none of them: it has what was corrected in them.
+    """
+    target, found, known = targetOf(segmentation), [], [segmentation]
+    while (origin := refinedFrom(known[-1])) is not None and origin not in known:
+        known.append(origin)
     for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-        if node is not segmentation and node.GetAttribute(IS_RESULT) and targetOf(node) is target:
+        if node not in known and node.GetAttribute(IS_RESULT) and targetOf(node) is target:
             edited = editedSegments(node)
             if edited:
                 found.append((node, edited))

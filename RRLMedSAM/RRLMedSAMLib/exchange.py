@@ -72,9 +72,9 @@ def _lock(file):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def pieces(shape):
-    """Slices along the first axis, each of about `PIECE` values."""
-    rows = max(1, PIECE // max(1, int(np.prod(shape[1:]))))
+def pieces(shape, values=None):
+    """Slices along the first axis, each of about so many values; without a number, of `PIECE`."""
+    rows = max(1, (values or PIECE) // max(1, int(np.prod(shape[1:]))))
     return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
 
 

@@ -8,6 +8,7 @@ from . import messages
 from .adaptation import Adaptation
 from .filerun import FileRun
 from .probe import ProbeTask
+from .refinement import Refinement
 from .run import Run
 from .sceneinput import AtlasInputs, Inputs
 from .workerprocess import WorkerProcess
@@ -111,28 +112,40 @@ class OneShotLogic:
         """
         if device not in protocol.DEVICES:
             raise ValueError(f"device must be one of {protocol.DEVICES}")
-        if self.isBusy:
-            raise RuntimeError("Another run is going on.")
+        self._checkIdle()
         settings = {"minutes": float(minutes), "device": device, "base": base, "seed": seed}
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
         task = Adaptation(inputs, list(scans), scanFolder, output, settings, self.worker)
         return self._begin(task, onProgress, onFinished, onFailed)
+
+    def refine(self, segmentation, device="auto", onProgress=None, onFinished=None, onFailed=None):
+        """Starts the last stages once more around the corrected segments of a result; returns the `Refinement` at once.
+
+        A new result beside the corrected one keeps every corrected voxel; the segments around follow. Callbacks and
+        errors: as those of `segment`.
+        """
+        if device not in protocol.DEVICES:
+            raise ValueError(f"device must be one of {protocol.DEVICES}")
+        self._checkIdle()
+        return self._begin(Refinement(segmentation, device, self.worker), onProgress, onFinished, onFailed)
 
     def probe(self, onFinished=None, onFailed=None):
         """Asks the worker what it runs on and returns the `ProbeTask` at once; callbacks as those of `segment`.
 
         Raises RuntimeError while a run goes on.
         """
-        if self.isBusy:
-            raise RuntimeError("Another run is going on.")
+        self._checkIdle()
         return self._begin(ProbeTask(self.worker), None, onFinished, onFailed)
 
     def _settings(self, effort, device, model, seed):
         if effort not in protocol.EFFORTS or device not in protocol.DEVICES:
             raise ValueError(f"effort must be one of {protocol.EFFORTS}, device one of {protocol.DEVICES}")
+        self._checkIdle()
+        return {"effort": effort, "device": device, "model": str(model), "seed": seed}
+
+    def _checkIdle(self):
         if self.isBusy:
             raise RuntimeError("Another run is going on.")
-        return {"effort": effort, "device": device, "model": str(model), "seed": seed}
 
     def segmentAndWait(self, *arguments, **options):
         """Like `segment`, but returns the `ResultNodes` when they are in the scene. Raises `RunError`."""

@@ -32,13 +32,13 @@ class Panel(VTKObservationMixin):
         explainLabels(ui)
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
-        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.log.say)
+        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.onRefine, self.log.say)
         self.setup = SetupView(ui, logic, self.log.line, self.update)
         self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self.install)
         self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self.install)
         self._parameterNode = self._guiTag = None
         self._isEntered = False
-        self._run = None
+        self._run = self._begin = None  # the run that goes on, and how the last one was begun
         ui.applyButton.clicked.connect(self.onApplyButton)
         ui.cancelButton.clicked.connect(self.onCancelButton)
         ui.copyReportButton.clicked.connect(self.onCopyReportButton)
@@ -105,27 +105,33 @@ class Panel(VTKObservationMixin):
 
     def onApplyButton(self, _checked=False):
         self.log.clear()
-        self.start()
+        self._start(self._segment)
 
-    def start(self):
-        """Starts a run on the chosen nodes, and says what is wrong where it cannot."""
-        chosen = self._parameterNode
+    def onRefine(self, segmentation):
+        """Runs the last stages around what was corrected in a result."""
+        self.log.clear()
+        device = self._parameterNode.device.value
+        self._start(lambda **callbacks: self.logic.refine(segmentation, device, **callbacks))
+
+    def _start(self, begin):
+        """Starts a run by ``begin(**callbacks)``, and says what is wrong where it cannot."""
+        self._begin = begin
         try:
-            self._run = self.logic.segment(
-                *self._inputs().values(),
-                effort=chosen.effort.value,
-                device=chosen.device.value,
-                model=chosen.model,
-                onProgress=self.onProgress,
-                onFinished=self.onFinished,
-                onFailed=self.onFailed,
-            )
+            self._run = begin(onProgress=self.onProgress, onFinished=self.onFinished, onFailed=self.onFailed)
         except RunError as error:
-            if error.code == "nonlinear_parent" and self._offerHardenedCopy(error):
-                self.start()
-            else:
-                self.log.say(str(error))
+            self.log.say(str(error))
         self.update()
+
+    def _segment(self, **callbacks):
+        """Starts a run on the chosen nodes."""
+        chosen = self._parameterNode
+        options = {"effort": chosen.effort.value, "device": chosen.device.value, "model": chosen.model}
+        try:
+            return self.logic.segment(*self._inputs().values(), **options, **callbacks)
+        except RunError as error:
+            if error.code != "nonlinear_parent" or not self._offerHardenedCopy(error):
+                raise
+            return self._segment(**callbacks)
 
     def onCancelButton(self, _checked=False):
         self.logic.cancel()
@@ -172,7 +178,7 @@ class Panel(VTKObservationMixin):
         if run.error.code != "no_torch" or self._parameterNode is None:
             self.log.say(str(run.error))
         else:
-            self.install(self.start)
+            self.install(lambda: self._start(self._begin))
 
     def _finish(self):
         self._run = None
@@ -207,6 +213,7 @@ class Panel(VTKObservationMixin):
         result = self._parameterNode.resultSegmentation
         self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
         self.review.show(self.results.segmentation)
+        self.ui.refineButton.setEnabled(self.results.segmentation is not None and not self.logic.isBusy)
 
     def _inputs(self):
         """The chosen nodes by role."""

@@ -19,8 +19,19 @@ def markAsResult(segmentation, others, report, sources):
         node.SetAttribute(IS_RESULT, "1")
         for role, source in sources.items():
             node.SetNodeReferenceID(ATTRIBUTE + role, source.GetID())
-    for node in others:
+    addCompanions(segmentation, others)
+
+
+def addCompanions(segmentation, nodes):
+    """Makes nodes known as belonging to a result."""
+    for node in nodes:
         segmentation.AddNodeReferenceID(ATTRIBUTE + "result", node.GetID())
+
+
+def markAsRefined(segmentation, origin):
+    """Says which corrected result it was refined from, whose transforms are its own as well."""
+    segmentation.SetNodeReferenceID(ATTRIBUTE + "refinedFrom", origin.GetID())
+    addCompanions(segmentation, [node for node in companions(origin) if node.IsA("vtkMRMLTransformNode")])
 
 
 def readReport(segmentationNode):
@@ -52,6 +63,11 @@ def transformOf(segmentationNode):
         if node.IsA("vtkMRMLTransformNode") and node.GetNodeReference(node.GetFixedNodeReferenceRole()) is target:
             return node
     return None
+
+
+def refinedFrom(segmentationNode):
+    """The corrected result that this one was refined from, or None."""
+    return segmentationNode.GetNodeReference(ATTRIBUTE + "refinedFrom")
 
 
 def companions(segmentationNode):

@@ -41,6 +41,7 @@ def reasonsText(structure):
         "unexpected_volume": _("volume outside what the atlas suggests"),
         "low_agreement": _("low agreement of the images"),
         "large_deformation": _("large deformation"),
+        "corrected": _("corrected by hand"),
     }
     return ", ".join(words.get(reason, reason) for reason in structure.get("reasons", []))
 

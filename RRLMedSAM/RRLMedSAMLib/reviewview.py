@@ -11,12 +11,13 @@ from .resultnodes import targetOf
 class ReviewView:
     """``ui``: the panel's widgets; ``results``: its `ResultView`.
 
-    ``useAsAtlas(volume, segmentation)``: called with a corrected case. ``say(text)``: shows a text as status.
+    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``say(text)``: shows a
+    text as status.
     """
 
-    def __init__(self, ui, results, useAsAtlas, say):
+    def __init__(self, ui, results, useAsAtlas, refine, say):
         self.ui, self.results = ui, results
-        self._useAsAtlas, self._say = useAsAtlas, say
+        self._useAsAtlas, self._refine, self._say = useAsAtlas, refine, say
         self.overlays = Overlays()
         self._segmentation = None
         self._edits = []
@@ -30,6 +31,7 @@ class ReviewView:
         ui.backButton.clicked.connect(self.onBackButton)
         ui.editButton.clicked.connect(self.onEditButton)
         ui.copyEditsButton.clicked.connect(self.onCopyEditsButton)
+        ui.refineButton.clicked.connect(self.onRefineButton)
         ui.useAsAtlasButton.clicked.connect(self.onUseAsAtlasButton)
 
     def show(self, segmentation):
@@ -82,6 +84,9 @@ class ReviewView:
         self._edits = []
         self.show(self._segmentation)
         self._say(_("Kept as corrected: {names}.").format(names=", ".join(dict.fromkeys(names))))
+
+    def onRefineButton(self, _checked=False):
+        self._refine(self._segmentation)
 
     def onUseAsAtlasButton(self, _checked=False):
         self._useAsAtlas(targetOf(self._segmentation), self._segmentation)

@@ -39,13 +39,16 @@ class Run(Task):
             if self._stopReason is not None:
                 raise self._stopReason
             self.state, self.stage = "writing", "show"
-            result = Result(self.inputs, labels.structures, segmented, folder.file)
+            result = self._result(labels.structures, segmented, folder.file)
             self.report = result.report
             for _step in result.steps():
                 yield
             self.nodes = result.addToScene()
         finally:
             folder.remove()
+
+    def _result(self, structures, segmented, file):
+        return Result(self.inputs, structures, segmented, file)
 
     def _prepare(self, folder, labels):
         """Copies the inputs into the folder; returns the request."""

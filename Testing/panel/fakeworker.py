@@ -114,6 +114,36 @@ def answerFile(request):
     tell(protocol.Written(request.id, str(folder), report))
 
 
+def answerRefine(request):
+    """Keeps the corrected structures, moves the others by a voxel along i; reports how exact the deformation came."""
+    folder = Path(request.folder)
+    confidence = np.load(folder / request.confidence.file)
+    layers, present = [], []
+    for number, array in enumerate(request.labels):
+        drawn = np.load(folder / array.file)
+        kept = np.isin(drawn, request.edited)
+        moved = np.roll(np.where(kept, 0, drawn), 1, axis=2)
+        result = np.where(kept, drawn, np.where(np.isin(moved, request.edited), 0, moved)).astype(drawn.dtype)
+        np.save(folder / f"refined{number}.npy", result)
+        layers.append(protocol.Array(f"refined{number}.npy", array.voxel_to_lps))
+        atlas = np.load(folder / request.atlas_labels[number].file)
+        present += [(value, number) for value in np.unique(atlas[atlas > 0]).tolist()]
+    np.save(folder / "trust.npy", np.maximum(confidence, 90))
+    matrix, shape, centre, radius = workGrid(request, confidence.shape)
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)[..., ::-1]
+    field = np.load(folder / request.forward.file)
+    expected = forwardAt(index @ matrix[:3, :3].T + matrix[:3, 3], centre, radius)
+    errors = [field - expected, np.array(request.forward.voxel_to_lps) - matrix, np.array(request.affine) - AFFINE]
+    report = {"device": "CPU", "seconds": {"deform": 0.2, "transfer": 0.1}, "structures": rowsOf(present)}
+    report["errors"] = [float(np.abs(error).max()) for error in errors]
+    toVoxels = np.linalg.inv(np.array(request.atlas.voxel_to_lps)) @ np.array(request.affine)
+    report["target_to_atlas_voxels"] = toVoxels.tolist()
+    for row in report["structures"]:
+        if row["label"] in request.edited:
+            row.update(confidence=100.0, reasons=["corrected"])
+    tell(protocol.Refined(request.id, layers, protocol.Array("trust.npy", request.confidence.voxel_to_lps), report))
+
+
 def reportOf(request, present):
     """``present``: (label, layer) of the structures."""
     return {
@@ -124,15 +154,19 @@ def reportOf(request, present):
         "seconds": {"read": 0.1, "align": 0.2, "deform": 0.5, "transfer": 0.1, "write": 0.1},
         "folding_percent": 0.0,
         "inverse_consistency_mm": {"mean": 0.01, "p95": 0.03},
-        "structures": [
-            {
-                "label": label, "layer": layer, "volume_ml": 1.5 * label, "confidence": 95.0 - 10 * n,
-                "reasons": [[], ["low_agreement", "cut_by_view"]][n % 2], "check_at_lps": None,
-            }
-            for n, (label, layer) in enumerate(present)
-        ],
+        "structures": rowsOf(present),
         "warnings": [],
-    }  # fmt: skip
+    }
+
+
+def rowsOf(present):
+    return [
+        {
+            "label": label, "layer": layer, "volume_ml": 1.5 * label, "confidence": 95.0 - 10 * n,
+            "reasons": [[], ["low_agreement", "cut_by_view"]][n % 2], "check_at_lps": None,
+        }
+        for n, (label, layer) in enumerate(present)
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- behaviours
@@ -148,6 +182,8 @@ def good(seconds=0.0):
             time.sleep(float(seconds))
             tell(protocol.Progress(request.id, "deform", 0.8, 1.0))
             answer(request)
+        elif isinstance(request, protocol.Refine):
+            answerRefine(request)
         elif isinstance(request, protocol.SegmentFile):
             answerFile(request)
 
@@ -181,7 +217,7 @@ def trainer(folder):
 def politely():
     """Waits for a Cancel and obeys."""
     for request in requests():
-        if isinstance(request, protocol.Segment):
+        if not isinstance(request, protocol.Cancel):
             tell(protocol.Progress(request.id, "deform", 0.5, 60.0))
         else:
             tell(protocol.Failed(request.id, "cancelled", "Cancelled.", ""))

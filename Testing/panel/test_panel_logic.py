@@ -10,7 +10,7 @@ import pytest
 import slicer
 import slicer.util
 from phantom import boxes
-from RRLMedSAMLib import exchange, sceneoutput
+from RRLMedSAMLib import exchange, labelnodes
 from RRLMedSAMLib.errors import RunError
 from RRLMedSAMLib.scene import removeWithDisplay
 from RRLMedSAMLib.resultnodes import companions, readReport
@@ -356,7 +356,7 @@ def test_looking_at_the_target_is_no_change(nodes, fakeLogic):
 
 
 def test_an_error_while_adding_leaves_no_node(nodes, fakeLogic, scene, monkeypatch):
-    monkeypatch.setattr(sceneoutput, "placeBeside", lambda node, sibling: 1 / 0)
+    monkeypatch.setattr(labelnodes, "placeBeside", lambda node, sibling: 1 / 0)
     logic = fakeLogic()
     before = set(sceneNodes(scene))
     run = logic.segment(*nodes)
