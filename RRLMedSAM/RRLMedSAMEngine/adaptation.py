@@ -31,6 +31,7 @@ def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
     scans = [functools.partial(exchange.read, request.folder, array) for array in request.scans]
     if request.scan_folder:
         scans += find_scans(request.scan_folder)
+    examples = [functools.partial(_read_example, request.folder, example) for example in request.examples]
     settings = adapt.Settings(request.minutes, request.device, request.seed, request.base or None)
     card = adapt.adapt(
         exchange.read(request.folder, request.atlas),
@@ -38,6 +39,7 @@ def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
         scans,
         request.output,
         settings,
+        examples=examples,
         names={int(value): name for value, name in request.names.items()},
         resume=request.resume,
         report=_Teller(request, progress, tell),
@@ -45,6 +47,10 @@ def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
         cancelled=cancelled,
     )
     return Adapted(request.id, request.output, dataclasses.asdict(card))
+
+
+def _read_example(folder, example):
+    return exchange.read(folder, example.image), exchange.read(folder, example.labels, whole_numbers=True)
 
 
 class _Teller:

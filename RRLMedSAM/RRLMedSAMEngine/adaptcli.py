@@ -34,6 +34,14 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument(
         "--unlabeled", required=True, metavar="DIR", help="folder of volumes, and of DICOM folders; one scan is enough"
     )
+    parser.add_argument(
+        "--example",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FILE", "LABELS"),
+        help="a further labelled volume, with the atlas's label values; may be repeated",
+    )
     parser.add_argument("--output", required=True, metavar="NAME.rrl", help="the model package to be written")
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="for everything; default 30")
     parser.add_argument("--device", choices=DEVICES, default="auto")
@@ -106,12 +114,16 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
             write_image(SimpleITK.GetImageFromArray(progress.preview, isVector=True), picture)
             lines.say(f"a preview is in {picture}")
 
+    def example(image, labels):
+        return read_named(read_volume, image, "An example"), read_named(read_labels, labels, "An example's labels")
+
     card = adapt.adapt(
         read_named(read_volume, options.atlas, "The atlas"),
         read_named(read_labels, options.atlas_labels, "The atlas labels"),
         find_scans(options.unlabeled),
         os.path.abspath(options.output),
         settings,
+        examples=[functools.partial(example, *files) for files in options.example],
         names={structure.label: structure.name for structure in structures},
         resume=options.resume,
         report=report,

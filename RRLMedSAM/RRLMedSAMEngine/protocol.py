@@ -118,12 +118,20 @@ class Refine:
 
 
 @dataclasses.dataclass
+class Example:
+    """A volume and its label map."""
+
+    image: Array
+    labels: Array
+
+
+@dataclasses.dataclass
 class Adapt:
     """Asks for a model to be adapted to an atlas. Answered by `Progress`, `Warned`, `Losses` and `Preview`, then one
     `Adapted` or `Failed`.
 
-    ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``names``: of
-    the structures, by label value as text. ``output``: the package to be written, NAME.rrl. ``base``: model to begin
+    ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``examples``:
+    further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text. ``output``: the package to be written, NAME.rrl. ``base``: model to begin
     with, or "". ``resume``: go on with what a `Cancel` left beside ``output``.
     """
 
@@ -134,6 +142,7 @@ class Adapt:
     names: dict
     scans: list[Array]
     scan_folder: str
+    examples: list[Example]
     output: str
     minutes: float
     device: str = "auto"

@@ -8,6 +8,7 @@ from RRLMedSAMEngine.geometry import to_rows
 
 from . import messages
 from .atlaslabels import AtlasLabels
+from .correspondence import inAtlasValues
 from .errors import RunError
 from .exchange import ExchangeFolder, removeStaleFolders
 from .messages import _
@@ -32,12 +33,16 @@ class Adaptation(Task):
 
     patience = 60  # a step of a large training takes some seconds, and is then saved
 
-    def __init__(self, inputs: AtlasInputs, scans, scanFolder, output, settings, worker):
-        """``scans``: volume nodes; ``scanFolder``: path, or "". ``settings``: minutes, device, base, seed."""
+    def __init__(self, inputs: AtlasInputs, scans, scanFolder, examples, output, settings, worker):
+        """``scans``: volume nodes; ``scanFolder``: path, or "". ``examples``: (volume, segmentation) nodes.
+
+        ``settings``: minutes, device, base, seed.
+        """
         super().__init__(worker)
         for scan in scans:
             checkVolume(scan, _("unlabelled scan"))
         self.inputs, self.scans, self.scanFolder = inputs, scans, scanFolder
+        self.examples = [AtlasInputs(*example) for example in examples]
         self.output, self.settings = output, settings
         self.losses, self.picture, self.card = [], None, None
 
@@ -71,6 +76,9 @@ class Adaptation(Task):
         files += [(f"scan{n}.npy", imageArray(scan.GetImageData())) for n, scan in enumerate(self.scans)]
         places = [to_rows(LPS_FROM_RAS @ ijkToRas(scan)) for scan in self.scans]
         yield from self._write(self._folder, files)
+        examples = []
+        for number, inputs in enumerate(self.examples):
+            examples.append((yield from self._example(number, inputs, labels)))
         return protocol.Adapt(
             id=self._id,
             folder=self._folder.path,
@@ -79,10 +87,23 @@ class Adaptation(Task):
             names={str(n + 1): structure.segment.GetName() for n, structure in enumerate(labels.structures)},
             scans=[protocol.Array(name, place) for (name, _array), place in zip(files[2:], places)],
             scan_folder=self.scanFolder,
+            examples=examples,
             output=self.output,
             resume=isUnfinished(self.output),
             **self.settings,
         )
+
+    def _example(self, number, inputs, labels):
+        """Copies a labelled volume into the folder; returns what the request says of it."""
+        read = AtlasLabels(inputs)
+        for _step in read.steps():
+            yield
+        (drawn,) = yield from inAtlasValues(read, labels)
+        image = imageArray(inputs.atlasVolume.GetImageData())
+        files = [(f"example{number}.npy", image), (f"example_labels{number}.npy", drawn)]
+        yield from self._write(self._folder, files)
+        places = (inputs.atlasVoxelToLps, read.voxelToLps)
+        return protocol.Example(*(protocol.Array(name, to_rows(place)) for (name, _array), place in zip(files, places)))
 
     def _isAnswer(self, event):
         if isinstance(event, protocol.Losses):

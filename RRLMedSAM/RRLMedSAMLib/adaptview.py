@@ -3,12 +3,14 @@
 import os
 
 import qt
+import slicer.util
 
 from . import models, pictures
 from .adaptation import isUnfinished
 from .dialogs import chosenFolder, chosenNewFile
 from .errors import RunError
 from .messages import _, stageText, timeText
+from .resultnodes import isExample, targetOf
 from .sceneinput import images
 
 CURVE_HEIGHT, NARROWEST = 120, 200  # pixels
@@ -48,20 +50,32 @@ class AdaptView:
 
     def scans(self):
         """The volume nodes that are checked."""
+        return [node for node in self._checked() if node.IsA("vtkMRMLVolumeNode")]
+
+    def examples(self):
+        """The checked results that are labelled examples: (volume, segmentation)."""
+        return [(targetOf(node), node) for node in self._checked() if not node.IsA("vtkMRMLVolumeNode")]
+
+    def _checked(self):
         return [node for item, node in self._items if item.checkState() == qt.Qt.Checked]
 
     def fillScans(self):
-        """The list of volumes in line with the scene: the atlas is none of them, checks are kept."""
-        volumes = [node for node in images() if node is not self._inputs()[0]]
-        names = [node.GetName() for node in volumes]
-        if names == [item.text() for item, _node in self._items] and volumes == [node for _item, node in self._items]:
+        """The list in line with the scene: volumes but the atlas, and labelled examples; checks are kept."""
+        segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        examples = [node for node in segmentations if isExample(node) and targetOf(node) is not None]
+        taken = [self._inputs()[0], *map(targetOf, examples)]
+        nodes = [node for node in images() if node not in taken] + examples
+        names = [node.GetName() for node in nodes]
+        names[len(nodes) - len(examples) :] = [_("{name} (labelled)").format(name=node.GetName()) for node in examples]
+        if names == [item.text() for item, _node in self._items] and nodes == [node for _item, node in self._items]:
             return
-        checked = self.scans()
+        checked, known = self._checked(), [node for _item, node in self._items]
+        checked += [node for node in examples if node not in known]  # was chosen a moment ago
         scansList = self.ui.adaptScansList
         wasBlocked = scansList.blockSignals(True)
         scansList.clear()
         self._items = []
-        for node, name in zip(volumes, names):
+        for node, name in zip(nodes, names):
             item = qt.QListWidgetItem(name)
             item.setCheckState(qt.Qt.Checked if node in checked else qt.Qt.Unchecked)
             scansList.addItem(item)
@@ -90,7 +104,7 @@ class AdaptView:
         if None in self._inputs():
             return _("Choose an atlas volume and an atlas segmentation above.")
         chosen = self._parameterNode
-        if not self.scans() and not chosen.adaptFolder:
+        if not self._checked() and not chosen.adaptFolder:
             return _("Check at least one unlabelled scan, or choose a folder of them.")
         if chosen.adaptFolder and not os.path.isdir(chosen.adaptFolder):
             return _("The folder of unlabelled scans does not exist.")
@@ -123,6 +137,7 @@ class AdaptView:
                 self.scans(),
                 chosen.adaptOutput,
                 scanFolder=chosen.adaptFolder,
+                examples=self.examples(),
                 minutes=chosen.adaptMinutes,
                 device=chosen.device.value,
                 base=base,

@@ -96,6 +96,7 @@ class OneShotLogic:
         scans,
         output,
         scanFolder="",
+        examples=(),
         minutes=30.0,
         device="auto",
         base="",
@@ -106,8 +107,9 @@ class OneShotLogic:
     ):
         """Starts adapting a model to the atlas and returns the `Adaptation` at once; callbacks as those of `segment`.
 
-        ``scans``: unlabelled volume nodes; ``scanFolder``: absolute path of a folder with files of more. ``output``:
-        absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name or a package's path.
+        ``scans``: unlabelled volume nodes; ``scanFolder``: absolute path of a folder with files of more. ``examples``:
+        further volumes with their segmentations, whose segments have the IDs of the atlas's, as those of a corrected
+        result have. ``output``: absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name or a package's path.
         `cancel` pauses it: started again with the same ``output`` it goes on. Raises as `segment` does.
         """
         if device not in protocol.DEVICES:
@@ -115,7 +117,7 @@ class OneShotLogic:
         self._checkIdle()
         settings = {"minutes": float(minutes), "device": device, "base": base, "seed": seed}
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
-        task = Adaptation(inputs, list(scans), scanFolder, output, settings, self.worker)
+        task = Adaptation(inputs, list(scans), scanFolder, examples, output, settings, self.worker)
         return self._begin(task, onProgress, onFinished, onFailed)
 
     def refine(self, segmentation, device="auto", onProgress=None, onFinished=None, onFailed=None):

@@ -32,7 +32,7 @@ class Panel(VTKObservationMixin):
         explainLabels(ui)
         self.models = ModelView(ui, self.onModelChosen)
         self.results = ResultView(ui)
-        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.onRefine, self.log.say)
+        self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.onRefine, self.update, self.log.say)
         self.setup = SetupView(ui, logic, self.log.line, self.update)
         self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self.install)
         self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self.install)

@@ -8,10 +8,10 @@ from RRLMedSAMEngine import protocol
 from RRLMedSAMEngine.geometry import to_rows
 
 from .atlaslabels import AtlasLabels
+from .correspondence import inAtlasValues
 from .deformationnodes import deformationOf
 from .editing import copyEdits, editedSegments
 from .errors import RunError
-from .exchange import pieces
 from .labelnodes import LabelNodes, addition, readable
 from .messages import _
 from .resultnodes import confidenceOf, markAsRefined, markAsResult, readReport, sourcesOf, transformOf
@@ -86,7 +86,7 @@ class Refinement(Run):
             forward=protocol.Field("field.npy", to_rows(gridToLps)),
             labels=[protocol.Array(f"corrected{n}.npy", target_frame) for n in range(count)],
             confidence=protocol.Array("confidence.npy", target_frame),
-            edited=sorted(self.values),
+            edited=self.values,
             **self.settings,
         )
 
@@ -103,22 +103,16 @@ class Refinement(Run):
                 _("Set its source geometry to the target in the Segment Editor."),
                 self.origin,
             )
-        drawn = {structure.segmentId: (value, structure) for value, structure in enumerate(read.structures, start=1)}
-        self.values, ids = set(), [structure.segmentId for structure in labels.structures]
+        drawn = {structure.segmentId: structure for structure in read.structures}
+        ids = [structure.segmentId for structure in labels.structures]
         self.removed = [segmentId for segmentId in ids if segmentId not in drawn]
         self.added = [segmentId for segmentId in drawn if segmentId not in ids]
-        layers = [np.zeros(shape, layer.dtype) for layer in labels.layers]
-        order = sorted(enumerate(labels.structures, start=1), key=lambda pair: pair[1].segmentId in self.edited)
-        for value, structure in order:  # the corrected ones last: where segments overlap, they count
-            if structure.segmentId in self.edited or structure.segmentId in self.removed:
-                self.values.add(value)
-            if structure.segmentId not in drawn:
-                continue
-            number, own = drawn[structure.segmentId]
-            structure.segment, structure.visible = own.segment, own.visible  # names and colours as they are now
-            for piece in pieces(shape):
-                np.copyto(layers[structure.layer][piece], value, where=read.layers[own.layer][piece] == number)
-            yield
+        self.values = [n for n, segmentId in enumerate(ids, 1) if segmentId in self.edited or segmentId in self.removed]
+        for structure in labels.structures:
+            if structure.segmentId in drawn:  # names and colours as they are now
+                own = drawn[structure.segmentId]
+                structure.segment, structure.visible = own.segment, own.visible
+        layers = yield from inAtlasValues(read, labels, last=self.edited)
         return layers
 
     def _result(self, structures, refined, file):

@@ -70,6 +70,15 @@ def refinedFrom(segmentationNode):
     return segmentationNode.GetNodeReference(ATTRIBUTE + "refinedFrom")
 
 
+def isExample(segmentationNode):
+    """Whether a result was chosen to be learnt from, as a labelled example."""
+    return segmentationNode.GetAttribute(ATTRIBUTE + "example") == "1"
+
+
+def setExample(segmentationNode, isOne):
+    segmentationNode.SetAttribute(ATTRIBUTE + "example", "1" if isOne else None)
+
+
 def companions(segmentationNode):
     """The other nodes of the run that made the segmentation, as far as they are still in the scene."""
     role = ATTRIBUTE + "result"

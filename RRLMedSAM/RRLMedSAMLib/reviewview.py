@@ -5,19 +5,19 @@ import slicer
 from .editing import copyEdits, earlierEdits, openEditor
 from .messages import _
 from .overlays import ATLAS, CONFIDENCE, DEFORMATION, Overlays
-from .resultnodes import targetOf
+from .resultnodes import isExample, setExample, targetOf
 
 
 class ReviewView:
     """``ui``: the panel's widgets; ``results``: its `ResultView`.
 
-    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``say(text)``: shows a
-    text as status.
+    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``onExample()``: called
+    when a case becomes a labelled example, or is none any more. ``say(text)``: shows a text as status.
     """
 
-    def __init__(self, ui, results, useAsAtlas, refine, say):
+    def __init__(self, ui, results, useAsAtlas, refine, onExample, say):
         self.ui, self.results = ui, results
-        self._useAsAtlas, self._refine, self._say = useAsAtlas, refine, say
+        self._useAsAtlas, self._refine, self._onExample, self._say = useAsAtlas, refine, onExample, say
         self.overlays = Overlays()
         self._segmentation = None
         self._edits = []
@@ -33,6 +33,7 @@ class ReviewView:
         ui.copyEditsButton.clicked.connect(self.onCopyEditsButton)
         ui.refineButton.clicked.connect(self.onRefineButton)
         ui.useAsAtlasButton.clicked.connect(self.onUseAsAtlasButton)
+        ui.exampleButton.clicked.connect(self.onExampleButton)
 
     def show(self, segmentation):
         """``segmentation``: a result's node, or None."""
@@ -50,6 +51,8 @@ class ReviewView:
         hasTarget = targetOf(segmentation) is not None
         self.ui.editButton.setEnabled(hasTarget)
         self.ui.useAsAtlasButton.setEnabled(hasTarget)
+        self.ui.exampleButton.setEnabled(hasTarget)
+        self.ui.exampleButton.setChecked(isExample(segmentation))
         count = sum(len(segmentIds) for _node, segmentIds in self._edits)
         self.ui.copyEditsButton.setVisible(count > 0)
         self.ui.copyEditsButton.setText(_("Keep {count} corrected segments").format(count=count))
@@ -90,3 +93,10 @@ class ReviewView:
 
     def onUseAsAtlasButton(self, _checked=False):
         self._useAsAtlas(targetOf(self._segmentation), self._segmentation)
+
+    def onExampleButton(self, _checked=False):
+        """Adds the case to what a model is adapted with, or takes it away."""
+        setExample(self._segmentation, not isExample(self._segmentation))
+        if isExample(self._segmentation):
+            self._say(_("The networks will learn from this case, too: see 'Adapt to this atlas'."))
+        self._onExample()

@@ -18,7 +18,7 @@ from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
-from RRLMedSAMEngine.training import adapt, cases, preview  # noqa: E402
+from RRLMedSAMEngine.training import adapt, cases, prepare, preview  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -260,3 +260,63 @@ def test_a_wrong_command_line_is_said(capsys, arguments, text):
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(EngineError, match="does not exist"):
         adaptation.find_scans(str(tmp_path / "none"))
+
+
+def bent_example(values=(4, 9, 30)):
+    """A scan of the phantom whose labels are known, bent where the unlabelled scans are not."""
+    scan, truth = volumes(4.0)
+    return scan, Volume(np.where(np.isin(truth.array, values), truth.array, 0), truth.geometry)
+
+
+def prepared(tmp_path, example):
+    """The case that an example becomes."""
+    run = Run(tmp_path / "mine.rrl", [])
+    job = adapt._Job(ATLAS, LABELS, tmp_path / "work", run.settings, run.report, run.warnings.append, lambda: False)
+    job.prepare([], [lambda: example])
+    assert job.cases == job.found.examples
+    return cases.load(job.cases[0]), job
+
+
+def test_an_example_keeps_the_labels_it_was_given(tmp_path):
+    case, job = prepared(tmp_path, bent_example(values=(4, 9)))
+    assert set(case.labels.unique().tolist()) == {0, 1, 2}  # 30, the third, was not drawn
+    seen = case.trust > 0
+    assert set(case.trust.unique().tolist()) <= {0.0, 1.0} and float(seen.float().mean()) > 0.3
+    # Its labels lie where its image has the organs: bright, in the body of 400.
+    for number, intensity in ((1, 700), (2, 900)):
+        inside = case.image[case.labels == number]
+        assert float(inside.std()) < 0.1 * float(case.image[seen].max()), intensity
+
+
+def test_an_example_is_drawn_as_a_quarter_and_counted_on_the_card(tmp_path, scans):
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])
+    card = adapt.adapt(
+        ATLAS, LABELS, run.readers, run.output, run.settings, examples=[bent_example],
+        report=run.report, warn=run.warnings.append, cancelled=lambda: False,
+    )  # fmt: skip
+    assert card.training["scans"] == 1 and card.training["examples"] == 1 and "1 more labelled" in card.summary
+    found = prepare.Found([f"scan{n}" for n in range(30)], ["example"], 0)
+    assert found.drawn_from().count("example") == 10
+
+
+def test_an_example_without_the_atlas_s_structures_is_refused(tmp_path):
+    with pytest.raises(EngineError, match="none of the atlas's structures"):
+        prepared(tmp_path, bent_example(values=()))
+
+
+def test_the_command_line_takes_examples(tmp_path, scans):
+    scan, labels = bent_example()
+    files = [write(scan, tmp_path / "more.nrrd"), write(labels, tmp_path / "more-labels.nrrd")]
+    inputs = [write(ATLAS, tmp_path / "atlas.nrrd"), write(LABELS, tmp_path / "labels.nrrd")]
+    options = adaptcli.parse(
+        [
+            *("--atlas", str(inputs[0]), "--atlas-labels", str(inputs[1]), "--unlabeled", str(scans)),
+            *("--example", *map(str, files), "--output", str(tmp_path / "mine.rrl"), "--minutes", "0.1"),
+        ]
+    )
+    said = []
+    lines = adaptcli.Lines()
+    lines.say = said.append
+    with pytest.raises(Cancelled):
+        adaptcli.run(options, lines, lambda: any("example 1 of 1" in line for line in said))
+    assert any("example 1 of 1" in line for line in said)

@@ -207,7 +207,10 @@ def trainer(folder):
             if request.resume:
                 tell(protocol.Warned(request.id, "Scan 2 was left out."))
                 os.rmdir(request.output + ".unfinished")
-                Path(request.output).write_text(json.dumps(dataclasses.asdict(request)))
+                drawn = [np.load(Path(request.folder) / example.labels.file) for example in request.examples]
+                counts = [np.bincount(labels.ravel()).tolist() for labels in drawn]
+                asked = {**dataclasses.asdict(request), "example_voxels": counts}
+                Path(request.output).write_text(json.dumps(asked))
                 tell(protocol.Adapted(request.id, request.output, {"name": "mine"}))
         elif isinstance(request, protocol.Cancel):
             (Path(folder) / "mine.rrl.unfinished").mkdir()

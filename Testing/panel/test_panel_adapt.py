@@ -7,6 +7,7 @@ import phantom
 import pytest
 import qt
 import slicer
+import slicer.util
 from driver import Driver
 from host.events import pump, screenshot
 from phantom import boxes
@@ -14,6 +15,7 @@ from RRLMedSAMEngine.geometry import to_rows
 from RRLMedSAMLib import pictures
 from RRLMedSAMLib.adaptation import isUnfinished
 from RRLMedSAMLib.errors import RunError
+from RRLMedSAMLib.resultnodes import targetOf
 from RRLMedSAMLib.scene import LPS_FROM_RAS, ijkToRas
 
 SHAPE = (20, 24, 28)
@@ -138,6 +140,53 @@ def test_the_worker_gets_the_atlas_and_the_scans_where_they_lie(user, nodes, tmp
     assert [np.array(scan["voxel_to_lps"]).tolist() for scan in request["scans"]] == [
         np.array(to_rows(LPS_FROM_RAS @ ijkToRas(another))).tolist()
     ]
+
+
+def corrected(user):
+    """A result of the panel with a corrected segment; returns its node and where the segment is."""
+    worker = user.logic.worker._command
+    user.worker("good")
+    user.click()
+    segmentation = user.logic.getParameterNode().resultSegmentation
+    mask = np.zeros((18, 26, 30), np.uint8)
+    mask[3:9, 4:8, 5:15] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, "id-Milz", targetOf(segmentation))
+    user.logic.worker.stop()
+    user.logic.worker._command = worker
+    return segmentation, mask
+
+
+def test_a_corrected_case_is_a_labelled_example(user, nodes, tmp_path):
+    segmentation, mask = corrected(user)
+    segmentation.GetSegmentation().RemoveSegment("id-Leber")
+    segmentation.GetSegmentation().AddEmptySegment("own", "not in the atlas")
+    assert listed(user) == ["target", "another"]
+    user.ui.exampleButton.click()
+    assert listed(user) == ["another", "target segmentation (labelled)"]
+    user.ui.adaptOutputEdit.setText(str(tmp_path / "mine.rrl"))
+    pump()
+    assert user.ui.adaptButton.enabled  # one labelled case is enough to begin with
+    (tmp_path / "mine.rrl.unfinished").mkdir()
+    user.ui.adaptButton.click()
+    user.wait(lambda: not user.logic.isBusy)
+    request = json.loads((tmp_path / "mine.rrl").read_text())
+    assert request["scans"] == [] and len(request["examples"]) == 1
+    expected = np.array(to_rows(LPS_FROM_RAS @ ijkToRas(nodes[2])))
+    for part in ("image", "labels"):
+        assert np.allclose(request["examples"][0][part]["voxel_to_lps"], expected)
+    assert request["example_voxels"] == [[mask.size - int(mask.sum()), 0, int(mask.sum())]]  # Milz is 2 in the atlas
+
+
+def test_a_second_click_takes_the_example_away(user, nodes, scene):
+    segmentation, _mask = corrected(user)
+    user.ui.exampleButton.click()
+    assert user.ui.exampleButton.checked
+    user.ui.exampleButton.click()
+    assert listed(user) == ["target", "another"] and not user.ui.exampleButton.checked
+    user.ui.exampleButton.click()
+    scene.RemoveNode(nodes[2])  # without its image it is no example
+    pump()
+    assert listed(user) == ["another"]
 
 
 def test_segments_that_overlap_are_refused(openModule, scene, nodes, tmp_path):

@@ -59,11 +59,12 @@ class Progress:
     preview: np.ndarray | None = None
 
 
-def adapt(atlas, labels, scans, output, settings, *, names=None, resume=False, report, warn, cancelled) -> Card:
+def adapt(atlas, labels, scans, output, settings, *, examples=(), names=None, resume=False, report, warn, cancelled) -> Card:
     """Writes the model package ``output`` and returns its card.
 
     ``atlas``, ``labels``: Volume. ``scans``: a callable for each unlabelled scan, which reads it: only one is in memory
-    at a time. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)`` and ``cancelled()``
+    at a time. ``examples``: a callable for each further labelled scan, which reads the pair of its image and its labels,
+    with the atlas's values. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)`` and ``cancelled()``
     are called meanwhile. What is done is kept in a folder beside ``output`` until the package is written; ``resume``
     goes on from there. Raises EngineError.
     """
@@ -73,10 +74,10 @@ def adapt(atlas, labels, scans, output, settings, *, names=None, resume=False, r
         raise EngineError("exists", "The model package exists.", "Choose another name.")
     if work.exists() and not resume:
         raise EngineError("exists", "An unfinished adaptation exists there.", "Resume it, or delete it.")
-    if not scans:
+    if not scans and not examples:
         raise bad_input("There is no unlabelled scan.", "Give at least one volume like those to be segmented.")
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
-    job.prepare(scans)
+    job.prepare(scans, examples)
     job.train()
     report(Progress("write", 1.0, ""))
     card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem, names or {}))
@@ -102,7 +103,6 @@ class _Job:
         work.mkdir(mode=0o700, exist_ok=True)
         self.spent = 0.0  # seconds, in earlier processes too
         self.last = time.monotonic()
-        self.cases, self.skipped = [], 0
 
     def check(self):
         if self.cancelled():
@@ -123,31 +123,21 @@ class _Job:
         """The fraction of the whole that the time before the training was: at most half."""
         return min(self.tick() / self.total, 0.5)
 
-    def prepare(self, scans):
+    def prepare(self, scans, examples):
         maker = prepare.Preparation(
             self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
         )
         began = self.tick()
-        for number, scan in enumerate(scans):
-            self.check()
-            if self.cases and self.tick() - began > PREPARING * self.total:
-                self.warn(f"The time allows for {number} of {len(scans)} scans; the others were left out.")
-                break
-            self.report(Progress("prepare", self._prepared(), f"scan {number + 1} of {len(scans)}"))
-            try:
-                self.cases.append(maker.make(scan(), self.check))
-            except EngineError as error:
-                if error.code not in ("bad_input", "no_overlap"):
-                    raise
-                self.skipped += 1
-                self.warn(f"Scan {number + 1} was left out. {error.text}")
-        found = sorted(set(self.cases))
-        self.cases = prepare.without_strangers(found)
-        if len(self.cases) < len(found):
-            self.skipped += len(found) - len(self.cases)
-            self.warn(f"{len(found) - len(self.cases)} scans were left out: they hardly look like the atlas.")
-        if not self.cases:
-            raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
+        self.found = prepare.collect(
+            maker,
+            scans,
+            examples,
+            tell=lambda text: self.report(Progress("prepare", self._prepared(), text)),
+            warn=self.warn,
+            check=self.check,
+            is_late=lambda: self.tick() - began > PREPARING * self.total,
+        )
+        self.cases = self.found.drawn_from()
 
     def train(self):
         model = self._new_model().to(self.device)
@@ -223,14 +213,17 @@ class _Job:
 
     def card(self, name: str, names: dict) -> Card:
         """What is known of the finished model."""
-        hashes = sorted(path.name.removesuffix(cases.ENDING) for path in self.cases)
+        found = self.found
+        hashes = [path.name.removesuffix(cases.ENDING) for path in found.scans]
+        labelled = f" and {len(found.examples)} more labelled" if found.examples else ""
         return modelcard.make(
             name,
             self.trainer.model,
-            f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans.",
+            f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans{labelled}.",
             {
                 "scans": len(hashes),
-                "scans_skipped": self.skipped,
+                "scans_skipped": found.skipped,
+                "examples": len(found.examples),
                 "scan_hashes": hashes,
                 "steps": self.trainer.steps,
                 "seconds": round(self.seconds),

@@ -1,5 +1,9 @@
-"""Unlabelled volumes made into training cases: registered once, labelled by that, kept on the disk."""
+"""Volumes made into training cases: registered once, labelled by that, kept on the disk.
 
+An example is a volume that a person has labelled: it is registered as well, but keeps the labels it has.
+"""
+
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -8,14 +12,16 @@ import torch
 
 from .. import confidence, devices, pairwise
 from ..atlas import Atlas
+from ..errors import EngineError, bad_input
 from ..frame import Frame, numbered
 from ..image import Volume
 from ..progress import Progress
-from ..sampling import sample
+from ..sampling import nearest, sample
 from ..transfer import Transfer
 from . import cases
 
 EFFORT = "balanced"
+EXAMPLES_SHARE = 0.25  # of the training's samples: their labels are worth more than those that registration found
 POOR = 0.6  # of the upper quartile of trust, below which a scan is left out: it shows something else
 
 
@@ -33,18 +39,22 @@ class Preparation:
         self._atlas, self._labels, self._values, self._frame = Atlas(atlas, [labels]), labels, values, frame
         self._folder, self._device = folder, device
 
-    def make(self, scan: Volume, check) -> Path:
-        """The case's file, made unless it exists. Raises EngineError for a scan that cannot be used."""
+    def make(self, scan: Volume, check, drawn: Volume | None = None) -> Path:
+        """The case's file, made unless it exists. Raises EngineError for a scan that cannot be used.
+
+        ``drawn``: the labels of an example, with the atlas's values; others count as background.
+        """
         volume = Volume(scan.array, scan.geometry.rounded())
-        path = self._folder / (content_hash(volume) + cases.ENDING)
+        parts = [volume] if drawn is None else [volume, Volume(drawn.array, drawn.geometry.rounded())]
+        path = self._folder / ("-".join(map(content_hash, parts)) + cases.ENDING)
         if not path.exists():
             case, _ = devices.with_ladder(
-                lambda step: self._case(volume, step, check), devices.ladder(self._device), lambda _: None
+                lambda step: self._case(*parts, step=step, check=check), devices.ladder(self._device), lambda _: None
             )
             cases.save(case, path)
         return path
 
-    def _case(self, volume, step, check):
+    def _case(self, volume, drawn=None, *, step, check):
         def cancelled():
             check()
             return False
@@ -53,20 +63,75 @@ class Preparation:
         found = pairwise.register(self._atlas, volume, EFFORT, step, clock)
         affine, grid = found.deformation.affine, found.deformation.grid
         seen_from = self._frame.seen_from(affine)
+        pictures = (
+            self._frame.image(found.target, affine).cpu(),
+            self._frame.displacement(found.displacement, grid, affine).cpu(),
+        )
+        if drawn is not None:
+            labels = numbered(nearest(drawn.array, drawn.geometry, seen_from), self._values)
+            if not bool(labels.any()):
+                raise bad_input("An example has none of the atlas's structures.", "Choose the segmentation drawn on it.")
+            is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
+            return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
         transfer = Transfer([self._labels], affine, found.displacement, grid)
         maps, certainty = transfer.warped(seen_from, check)
         transfer.refine(maps, certainty, seen_from, found, check)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
-        return cases.Case(
-            self._frame.image(found.target, affine).cpu(),
-            self._frame.displacement(found.displacement, grid, affine).cpu(),
-            numbered(maps[0], self._values),
-            torch.from_numpy(certainty).float().div_(100) * near.cpu(),
-        )
+        trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
+        return cases.Case(*pictures, numbered(maps[0], self._values), trust)
 
 
 def without_strangers(paths: list[Path]) -> list[Path]:
     """The cases whose registration is about as good as the others': another anatomy or modality falls behind."""
     trust = np.array([cases.mean_trust(path) for path in paths])
     return [path for path, value in zip(paths, trust) if value >= POOR * np.percentile(trust, 75)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The cases' files, each once and in order, and how many scans were left out."""
+
+    scans: list[Path]
+    examples: list[Path]
+    skipped: int
+
+    def drawn_from(self) -> list[Path]:
+        """What a sampler draws from: examples so often that they are about a quarter beside the scans."""
+        if not self.examples:
+            return self.scans
+        share = EXAMPLES_SHARE / (1 - EXAMPLES_SHARE)
+        return self.scans + self.examples * max(1, round(share * len(self.scans) / len(self.examples)))
+
+
+def collect(maker: Preparation, scans, examples, *, tell, warn, check, is_late) -> Found:
+    """``scans``, ``examples``: as `adapt.adapt` has them. ``is_late()``: no further scan is prepared then, unless there
+    is none yet. ``tell(text)``, ``warn(text)`` and ``check()`` are called meanwhile. Raises EngineError.
+    """
+    labelled, found, skipped = [], [], 0
+    for number, example in enumerate(examples, start=1):
+        check()
+        tell(f"example {number} of {len(examples)}")
+        image, drawn = example()
+        labelled.append(maker.make(image, check, drawn))
+    for number, scan in enumerate(scans, start=1):
+        check()
+        if found and is_late():
+            warn(f"The time allows for {number - 1} of {len(scans)} scans; the others were left out.")
+            break
+        tell(f"scan {number} of {len(scans)}")
+        try:
+            found.append(maker.make(scan(), check))
+        except EngineError as error:
+            if error.code not in ("bad_input", "no_overlap"):
+                raise
+            skipped += 1
+            warn(f"Scan {number} was left out. {error.text}")
+    found = sorted(set(found))
+    alike = without_strangers(found) if found else []
+    if len(alike) < len(found):
+        skipped += len(found) - len(alike)
+        warn(f"{len(found) - len(alike)} scans were left out: they hardly look like the atlas.")
+    if not alike and not labelled:
+        raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
+    return Found(alike, sorted(set(labelled)), skipped)
