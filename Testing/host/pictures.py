@@ -7,6 +7,8 @@ import argparse
 import pathlib
 import sys
 
+import numpy as np
+
 from .events import pump, screenshot
 from .load import loadModule
 from .picture import writePng
@@ -50,6 +52,7 @@ def makePictures(folder, prepare=lambda logic: None):
 
 def _steps(panel, window):
     """Generator of the steps' names; each is taken when the window shows it."""
+    import qt
     from RRLMedSAMLib.sampledata import addPhantom
 
     ui, logic = panel.ui, panel.logic
@@ -73,11 +76,61 @@ def _steps(panel, window):
     _showOutlines(result)
     window.updateViews()
     yield "result"
+    _correct(result, target)
     ui.inputsCollapsibleButton.collapsed = True
+    ui.refineButton.click()
+    pump(lambda: not logic.isBusy, LONGEST_RUN)
+    refined = logic.getParameterNode().resultSegmentation
+    if refined is result:
+        raise RuntimeError(f"The correction was not used: {ui.statusLabel.text}")
+    result.GetDisplayNode().SetVisibility(False)
+    _showOutlines(refined)
+    for _structure in range(ui.structuresTable.rowCount):
+        ui.nextPlaceButton.click()
+    window.updateViews()
+    yield "refined"
     ui.resultsCollapsibleButton.collapsed = True
     ui.logCollapsibleButton.collapsed = False
     ui.copyReportButton.click()
     yield "report"
+    ui.logCollapsibleButton.collapsed = True
+    _addTarget(target)
+    ui.worklistCollapsibleButton.collapsed = False
+    pump()
+    for row in range(ui.worklistTable.rowCount):
+        ui.worklistTable.item(row, 0).setCheckState(qt.Qt.Checked)
+    pump()
+    ui.worklistButton.click()
+    pump(lambda: not panel.worklist.isBusy, LONGEST_RUN)
+    ui.resultsCollapsibleButton.collapsed = True
+    yield "targets"
+    ui.worklistCollapsibleButton.collapsed = True
+    ui.setupCollapsibleButton.collapsed = False
+    pump(lambda: not logic.isBusy, LONGEST_RUN)
+    yield "setup"
+
+
+def _correct(segmentation, volume):
+    """Draws the last structure larger, as a hand would in the Segment Editor."""
+    import slicer.util
+
+    segmentId = segmentation.GetSegmentation().GetSegmentIDs()[-1]
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segmentId, volume)
+    larger = mask.copy()
+    for axis in range(3):
+        larger |= np.roll(larger, 2, axis) | np.roll(larger, -2, axis)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(larger, segmentation, segmentId, volume)
+
+
+def _addTarget(volume):
+    """A second target: the first one, a little shifted."""
+    import slicer
+    import slicer.util
+
+    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another target")
+    slicer.util.updateVolumeFromArray(copy, np.roll(slicer.util.arrayFromVolume(volume), 3, axis=2))
+    copy.CopyOrientation(volume)
+    copy.CreateDefaultDisplayNodes()
 
 
 def _showOutlines(segmentation):

@@ -144,6 +144,13 @@ def answerRefine(request):
     tell(protocol.Refined(request.id, layers, protocol.Array("trust.npy", request.confidence.voxel_to_lps), report))
 
 
+def answerProbe(request):
+    versions = {"torch": "missing", "numpy": "2.0", "scipy": "1.0", "SimpleITK": "2.5", "safetensors": "0.8"}
+    machine = {"engine": "0.0", "python": "3.12.1", "system": "Fake OS", "memory_gb": "9.0"}
+    card = {"device": "Fake card", "device_memory_gb": "7.5"}
+    tell(protocol.Probed(request.id, {**machine, **versions, **card}))
+
+
 def reportOf(request, present):
     """``present``: (label, layer) of the structures."""
     return {
@@ -186,6 +193,8 @@ def good(seconds=0.0):
             answerRefine(request)
         elif isinstance(request, protocol.SegmentFile):
             answerFile(request)
+        elif isinstance(request, protocol.Probe):
+            answerProbe(request)
 
 
 def train(request):
@@ -283,10 +292,7 @@ def probed():
     """Tells what it pretends to run on."""
     for request in requests():
         if isinstance(request, protocol.Probe):
-            versions = {"torch": "missing", "numpy": "2.0", "scipy": "1.0", "SimpleITK": "2.5", "safetensors": "0.8"}
-            machine = {"engine": "0.0", "python": "3.12.1", "system": "Fake OS", "memory_gb": "9.0"}
-            card = {"device": "Fake card", "device_memory_gb": "7.5"}
-            tell(protocol.Probed(request.id, {**machine, **versions, **card}))
+            answerProbe(request)
 
 
 def notorch():
