@@ -55,9 +55,10 @@ def test_cancel_at_twenty_random_moments_is_quick_and_leaves_nothing(tmp_path):
     shape = (60, 64, 58)
     pair = {"atlas": phantom(shape), "target": phantom(shape, bend_mm=3.0)}
     try:
-        worker.send(segment_request(tmp_path, 1, effort="balanced", **pair))
-        started = time.monotonic()
-        assert isinstance(worker.last_of(1), protocol.Segmented)
+        for number in (100, 101):  # the first run loads PyTorch, too
+            started = time.monotonic()
+            worker.send(segment_request(tmp_path, number, effort="balanced", **pair))
+            assert isinstance(worker.last_of(number), protocol.Segmented)
         length = time.monotonic() - started
         for name in set(files_in(tmp_path)) - set(INPUTS):
             (tmp_path / name).unlink()
