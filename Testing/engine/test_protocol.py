@@ -8,24 +8,33 @@ from RRLMedSAMEngine import protocol
 
 MATRIX = ((1.0, 0.0, 0.25, -3.5), (0.0, 1e-3, 0.0, 2e5), (0.0, 0.0, -1.0, 0.1), (0.0, 0.0, 0.0, 1.0))
 ARRAY = protocol.Array("labels é.npy", MATRIX)
+FIELD = protocol.Field("f.npy", MATRIX)
 MESSAGES = [
     protocol.Probe(1),
     protocol.Segment(2, "/tmp/a b ü", ARRAY, [ARRAY, ARRAY], ARRAY, "best", "cuda", "instant", 7),
-    protocol.Adapt(3, "/tmp/a b ü", ARRAY, ARRAY, {"1": "Lebér"}, [ARRAY], "", "/tmp/ü.rrl", 0.5, "cpu", "general", True, 1),
+    protocol.SegmentFile(
+        4, "/tmp/a", ARRAY, ARRAY, [protocol.Structure(1, "Lebér", (0.1, 0.2, 1.0), "")], "/tmp/ü.nii.gz", "/tmp/out", True,
+        "fast", "cpu", "instant", 7,
+    ),
+    protocol.Refine(5, "/tmp/a", ARRAY, [ARRAY], ARRAY, MATRIX, FIELD, [ARRAY], ARRAY, [1, 7], "cpu"),
+    protocol.Adapt(
+        3, "/tmp/a b ü", ARRAY, ARRAY, {"1": "Lebér"}, [ARRAY], "", [protocol.Example(ARRAY, ARRAY)], "/tmp/ü.rrl", 0.5,
+        "cpu", "general", True, 1,
+    ),
     protocol.Cancel(2),
     protocol.Ready(4711, "0.1"),
     protocol.Probed(1, {"torch": "missing", "nested": [1, None]}),
     protocol.Progress(2, "align", 0.25, None),
     protocol.Progress(2, "deform", 1.0, 12.5),
     protocol.Warned(2, 'quote " newline \n and \u2028'),
-    protocol.Segmented(
-        2, [ARRAY], ARRAY, MATRIX, protocol.Field("f.npy", MATRIX), protocol.Field("i.npy", MATRIX), {"x": 0.1}
-    ),
+    protocol.Segmented(2, [ARRAY], ARRAY, MATRIX, FIELD, FIELD, {"x": 0.1}),
+    protocol.Written(4, "/tmp/out/ü", {"x": 0.1}),
+    protocol.Refined(5, [ARRAY], ARRAY, {"structures": []}),
     protocol.Losses(3, {"coarse": 0.5}),
     protocol.Preview(3, "preview0.npy"),
     protocol.Adapted(3, "/tmp/ü.rrl", {"name": "ü"}),
     protocol.Failed(2, "bad_input", "Wrong.", "Do it right."),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
@@ -33,6 +42,10 @@ def test_a_message_arrives_as_it_was_sent(message):
     line = protocol.encode(message)
     assert line.isascii() and line.endswith("\n") and line.count("\n") == 1
     assert protocol.decode(line) == message
+
+
+def test_all_kinds_are_among_them():
+    assert {type(message) for message in MESSAGES} == {*protocol.REQUESTS, *protocol.EVENTS}
 
 
 def test_a_side_takes_only_its_own_kinds():
