@@ -75,6 +75,21 @@ def plurality(labels: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor
     return best, best_weight / total
 
 
+def ranking(labels: torch.Tensor, weights: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``count`` labels with the largest sums of weights in each column, and their shares, the largest first: labels,
+    weights (votes, n) -> (count, n) each. A share is 0 where there are fewer labels.
+    """
+    total, left = weights.sum(dim=0), weights.clone()
+    ranked, shares = [], []
+    for _ in range(count):
+        winner, _ = plurality(labels, left)
+        own = labels == winner
+        ranked.append(winner)
+        shares.append((left * own).sum(dim=0) / total)
+        left.masked_fill_(own, 0)
+    return torch.stack(ranked), torch.stack(shares)
+
+
 def near_borders(labels: np.ndarray, reach) -> np.ndarray:
     """Voxels with another label within ``reach`` (voxels along i, j, k) along the axes: bool (k, j, i)."""
     near = np.zeros(labels.shape, bool)

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from . import fusion
+from . import fusion, likelihood
 from .deformation import slabs
 from .geometry import Geometry
 from .image import Volume
 from .labels import vote
 from .mirror import SILENT
-from .sampling import lattice, sample
+from .sampling import lattice, nearest, sample
 
 MODEL_SHARE = 0.65  # of a trained model in a vote with registration and patches
 MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
@@ -55,7 +55,8 @@ class Transfer:
         return maps, certainty
 
     def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None) -> None:
-        """Lets patches vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
+        """Lets patches vote near the borders of ``maps``, and the target's intensities judge among the foremost; changes
+        ``maps`` and ``certainty`` in place.
 
         ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
         target, whose patches vote too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels
@@ -72,19 +73,30 @@ class Transfer:
             index, radius = index[within.reshape(-1)[index]], 1
         votes = [fusion.PatchVote(f.target.image, f.warped, radius) for _, f in opinions]
         offsets = votes[0].offsets
+        ranked = [([], []) for _ in maps]
         for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
             places = [transfer.located(part, geometry) for transfer, _ in opinions]
             distances = [v.distances(at - f.margin, check) for v, at, (_, f) in zip(votes, places, opinions)]
             weights = fusion.weights(torch.cat(distances), offsets * len(votes))
-            share = torch.ones(len(part), device=weights.device)
-            for layer, labels in enumerate(maps):
+            for layer, (labels, ranking) in enumerate(zip(maps, ranked)):
                 candidates = torch.cat(
                     [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
                 )
-                winner, part_share = fusion.plurality(candidates, weights * (candidates != SILENT))
-                labels.reshape(-1)[part] = winner.cpu().numpy()
-                share = torch.minimum(share, part_share)
-            certainty.reshape(-1)[part] = _percent(share).cpu().numpy()
+                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), likelihood.CANDIDATES)
+                for parts, values in zip(ranking, found_here):
+                    parts.append(values.cpu().numpy())
+                labels.reshape(-1)[part] = ranking[0][-1][0]
+        if not len(index):
+            return
+        voxels = self.located(index, geometry).cpu().numpy() - found.margin
+        share = np.ones(len(index), np.float32)
+        for labels, (candidates, shares) in zip(maps, ranked):
+            check()
+            candidates, shares = np.concatenate(candidates, axis=1), np.concatenate(shares, axis=1)
+            here = nearest(labels, geometry, found.target.grid)
+            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
+            share = np.minimum(share, likelihood.decide(labels, index, candidates, shares, seen))
+        certainty.reshape(-1)[index] = np.rint(100 * share)
 
     def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:
         """The labels at each of the offsets (i, j, k) from ``voxels`` (3, n), coordinates on the grid: (offsets, n)."""

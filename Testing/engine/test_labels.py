@@ -52,3 +52,11 @@ def test_patches_find_the_atlas_patch_beside():
     patches = fusion.PatchVote(target, torch.roll(target, 1, dims=2), radius=1)
     weights = fusion.weights(patches.distances(voxels, lambda: None), patches.offsets)[:, 0]
     assert patches.offsets[int(weights.argmax())] == (1, 0, 0)
+
+
+def test_labels_are_ranked_by_their_votes():
+    labels = torch.tensor([[4, 6], [2, 6], [4, 6]], dtype=torch.int32)
+    weights = torch.tensor([[0.3, 0.5], [0.5, 0.25], [0.2, 0.25]])
+    ranked, shares = fusion.ranking(labels, weights, 2)
+    assert {*ranked[:, 0].tolist()} == {2, 4} and torch.allclose(shares[:, 0], torch.tensor([0.5, 0.5]))
+    assert ranked[0, 1] == 6 and shares[:, 1].tolist() == [1.0, 0.0]
