@@ -25,9 +25,8 @@ ROUNDS = 2
 NEVER = -1e9
 
 
-def decide(labels, where, candidates, shares, evidence) -> np.ndarray:
-    """Chooses among each voxel's ``candidates``; changes ``labels`` (k, j, i) in place and returns the shares of the
-    vote that the chosen have: (n,).
+def decide(labels, where, candidates, shares, evidence) -> None:
+    """Chooses among each voxel's ``candidates``; changes ``labels`` (k, j, i) in place.
 
     ``where``: (n,) flat indices. ``candidates``, ``shares``: (`CANDIDATES`, n), the vote's; 0 where there is none.
     ``evidence``: as `evidence` gives it.
@@ -36,7 +35,6 @@ def decide(labels, where, candidates, shares, evidence) -> np.ndarray:
     for _ in range(ROUNDS):
         chosen = (scores + AGREEMENT * _alike_neighbours(labels, where, candidates)).argmax(axis=0)[None]
         labels.reshape(-1)[where] = np.take_along_axis(candidates, chosen, 0)[0]
-    return np.take_along_axis(shares, chosen, 0)[0]
 
 
 def evidence(image, labels, voxels, candidates) -> np.ndarray:

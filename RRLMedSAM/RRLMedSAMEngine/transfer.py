@@ -54,13 +54,14 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None) -> None:
+    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None, judged=True) -> None:
         """Lets patches vote near the borders of ``maps``, and the target's intensities judge among the foremost; changes
         ``maps`` and ``certainty`` in place.
 
         ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
         target, whose patches vote too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels
-        to be voted on; few as they are, they are looked at in the smallest neighbourhood.
+        to be voted on; few as they are, they are looked at in the smallest neighbourhood. ``judged``: False leaves it at
+        the vote.
         """
         index = self._near_borders(maps, geometry, 1)
         opinions = [(self, found)]
@@ -93,9 +94,11 @@ class Transfer:
         for labels, (candidates, shares) in zip(maps, ranked):
             check()
             candidates, shares = np.concatenate(candidates, axis=1), np.concatenate(shares, axis=1)
-            here = nearest(labels, geometry, found.target.grid)
-            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
-            share = np.minimum(share, likelihood.decide(labels, index, candidates, shares, seen))
+            if judged:
+                here = nearest(labels, geometry, found.target.grid)
+                seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
+                likelihood.decide(labels, index, candidates, shares, seen)
+            share = np.minimum(share, shares[0])  # of the vote's winner: what the confidence was fitted with
         certainty.reshape(-1)[index] = np.rint(100 * share)
 
     def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:

@@ -30,11 +30,8 @@ def case():
 def test_the_border_goes_where_the_brightness_changes(case):
     image, truth, labels, where, candidates, shares, voxels = case
     seen = likelihood.evidence(image, labels, voxels, candidates)
-    held = likelihood.decide(labels, where, candidates, shares, seen)
+    likelihood.decide(labels, where, candidates, shares, seen)
     assert (labels == truth).mean() > 0.999
-    moved = np.unravel_index(where, SHAPE)[2] == BORDER
-    assert np.median(held[moved]) == pytest.approx(0.4)  # what the vote gave it: the doubt stays to be seen
-    assert np.median(held[~moved]) == pytest.approx(0.6)
 
 
 def test_equal_brightness_leaves_it_to_the_vote(case):
@@ -57,5 +54,5 @@ def test_one_alone_among_others_joins_them():
     labels[2, 2, 2] = 3
     where = np.array([np.ravel_multi_index((2, 2, 2), labels.shape)])
     candidates, shares = np.array([[3], [2]], np.int32), np.array([[0.6], [0.4]], np.float32)
-    held = likelihood.decide(labels, where, candidates, shares, np.zeros((2, 1), np.float32))
-    assert (labels == 2).all() and held[0] == pytest.approx(0.4)
+    likelihood.decide(labels, where, candidates, shares, np.zeros((2, 1), np.float32))
+    assert (labels == 2).all()
