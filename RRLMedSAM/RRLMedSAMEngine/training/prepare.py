@@ -75,7 +75,8 @@ class Preparation:
             return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
         transfer = Transfer([self._labels], affine, found.displacement, grid)
         maps, certainty = transfer.warped(seen_from, check)
-        transfer.refine(maps, certainty, seen_from, found, check, judged=False)  # trust has to tell what does not belong
+        # The judgement would find some order in a scan of something else, too; trust has to tell it.
+        transfer.refine(maps, certainty, seen_from, found, check, judged=False)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
         trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
