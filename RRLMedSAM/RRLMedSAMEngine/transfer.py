@@ -74,6 +74,7 @@ class Transfer:
             index, radius = index[within.reshape(-1)[index]], 1
         votes = [fusion.PatchVote(f.target.image, f.warped, radius) for _, f in opinions]
         offsets = votes[0].offsets
+        count = likelihood.CANDIDATES if judged else 1
         ranked = [([], []) for _ in maps]
         for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
             places = [transfer.located(part, geometry) for transfer, _ in opinions]
@@ -83,7 +84,7 @@ class Transfer:
                 candidates = torch.cat(
                     [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
                 )
-                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), likelihood.CANDIDATES)
+                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), count)
                 for parts, values in zip(ranking, found_here):
                     parts.append(values.cpu().numpy())
                 labels.reshape(-1)[part] = ranking[0][-1][0]
