@@ -54,14 +54,13 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None, judged=True) -> None:
+    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None) -> None:
         """Lets patches vote near the borders of ``maps``, and the target's intensities judge among the foremost; changes
         ``maps`` and ``certainty`` in place.
 
         ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
         target, whose patches vote too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels
-        to be voted on; few as they are, they are looked at in the smallest neighbourhood. ``judged``: False leaves it at
-        the vote.
+        to be voted on; few as they are, they are looked at in the smallest neighbourhood.
         """
         index = self._near_borders(maps, geometry, 1)
         opinions = [(self, found)]
@@ -74,7 +73,6 @@ class Transfer:
             index, radius = index[within.reshape(-1)[index]], 1
         votes = [fusion.PatchVote(f.target.image, f.warped, radius) for _, f in opinions]
         offsets = votes[0].offsets
-        count = likelihood.CANDIDATES if judged else 1
         ranked = [([], []) for _ in maps]
         for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
             places = [transfer.located(part, geometry) for transfer, _ in opinions]
@@ -84,7 +82,7 @@ class Transfer:
                 candidates = torch.cat(
                     [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
                 )
-                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), count)
+                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), likelihood.CANDIDATES)
                 for parts, values in zip(ranking, found_here):
                     parts.append(values.cpu().numpy())
                 labels.reshape(-1)[part] = ranking[0][-1][0]
@@ -95,10 +93,9 @@ class Transfer:
         for labels, (candidates, shares) in zip(maps, ranked):
             check()
             candidates, shares = np.concatenate(candidates, axis=1), np.concatenate(shares, axis=1)
-            if judged:
-                here = nearest(labels, geometry, found.target.grid)
-                seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
-                likelihood.decide(labels, index, candidates, shares, seen)
+            here = nearest(labels, geometry, found.target.grid)
+            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
+            likelihood.decide(labels, index, candidates, shares, seen)
             share = np.minimum(share, shares[0])  # of the vote's winner: what the confidence was fitted with
         certainty.reshape(-1)[index] = np.rint(100 * share)
 

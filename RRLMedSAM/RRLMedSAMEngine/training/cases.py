@@ -26,15 +26,11 @@ class Case:
     displacement: torch.Tensor
     labels: torch.Tensor
     trust: torch.Tensor
+    mean_trust: float = 1.0
 
     def to(self, device) -> "Case":
-        return Case(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
-
-    @property
-    def mean_trust(self) -> float:
-        """Over the structures."""
-        labelled = self.labels > 0
-        return float(self.trust[labelled].mean()) if bool(labelled.any()) else 0.0
+        tensors = (self.image, self.displacement, self.labels, self.trust)
+        return Case(*(t.to(device) for t in tensors), self.mean_trust)
 
 
 def save(case: Case, path: Path) -> None:
@@ -62,6 +58,7 @@ def load(path: Path, part: tuple[slice, slice, slice] = (slice(None),) * 3) -> C
             file.get_slice("displacement")[(slice(None), *part)].float(),
             file.get_slice("labels")[part].long(),
             file.get_slice("trust")[part].float() / 100,
+            float(file.metadata()[TRUST]),
         )
 
 

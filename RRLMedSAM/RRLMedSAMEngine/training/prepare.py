@@ -75,12 +75,15 @@ class Preparation:
             return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
         transfer = Transfer([self._labels], affine, found.displacement, grid)
         maps, certainty = transfer.warped(seen_from, check)
-        # The judgement would find some order in a scan of something else, too; trust has to tell it.
-        transfer.refine(maps, certainty, seen_from, found, check, judged=False)
+        carried = torch.from_numpy(maps[0] > 0)
+        transfer.refine(maps, certainty, seen_from, found, check)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
         trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
-        return cases.Case(*pictures, numbered(maps[0], self._values), trust)
+        # Where registration carried a structure to: the refined labels of a scan of something else retreat to the few
+        # places where it happens to agree.
+        mean_trust = float(trust[carried].mean()) if bool(carried.any()) else 0.0
+        return cases.Case(*pictures, numbered(maps[0], self._values), trust, mean_trust)
 
 
 def without_strangers(paths: list[Path]) -> list[Path]:
