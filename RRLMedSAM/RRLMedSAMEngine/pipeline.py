@@ -124,11 +124,16 @@ def _transfer(atlas_labels, target, found, second, effort, learned, clock):
     geometry = target.geometry
     transfer = _transfer_of(atlas_labels, found)
     maps, certainty = transfer.warped(geometry, clock.check)
-    if plan.EFFORTS[effort].patches:
-        transfer.refine(maps, certainty, geometry, found, clock.check, second)
-    if learned:
+
+    def ask(labels):
         clock.enter("network")
-        transfer.consult(maps, certainty, geometry, learned.masks(found, maps, geometry, clock.check), clock.check)
+        return learned.masks(found, labels, geometry, clock.check)
+
+    patches = plan.EFFORTS[effort].patches
+    if patches or learned:
+        transfer.refine(
+            maps, certainty, geometry, found, clock.check, patches=patches, second=second, ask=ask if learned else None
+        )
     stretch = found.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
     evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))

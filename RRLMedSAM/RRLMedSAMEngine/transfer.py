@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from . import fusion, likelihood
+from .ballot import Ballot, together
 from .deformation import slabs
 from .geometry import Geometry
 from .image import Volume
@@ -54,14 +55,41 @@ class Transfer:
             certainty[slab] = _percent(share).view(part.shape).cpu().numpy()
         return maps, certainty
 
-    def refine(self, maps, certainty, geometry: Geometry, found, check, second=None, within=None) -> None:
-        """Lets patches vote near the borders of ``maps``, and the target's intensities judge among the foremost; changes
-        ``maps`` and ``certainty`` in place.
+    def refine(
+        self, maps, certainty, geometry: Geometry, found, check, *, patches=True, second=None, within=None, ask=None
+    ) -> None:
+        """Lets patches and a trained model vote near the borders of ``maps``, and the target's intensities judge among
+        the foremost labels; changes ``maps`` and ``certainty`` in place.
 
-        ``found``: the `Registered` pair. ``second``: another atlas's `Transfer` and `Registered` pair with the same
-        target, whose patches vote too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels
-        to be voted on; few as they are, they are looked at in the smallest neighbourhood.
+        ``found``: the `Registered` pair. ``patches``: whether they vote. ``second``: another atlas's `Transfer` and
+        `Registered` pair with the same target, whose patches vote too; it has one layer, as this one then. ``within``:
+        bool (k, j, i), the only voxels to be voted on; few as they are, they are looked at in the smallest
+        neighbourhood. ``ask(maps)``: gives a model's `Votes` for each layer, at voxels of the deformation's grid.
         """
+        ballots = [Ballot.unanimous(labels, np.empty(0, np.int64)) for labels in maps]
+        if patches:
+            ballots = self._polled(maps, geometry, found, check, second, within)
+            for labels, ballot in zip(maps, ballots):
+                labels.reshape(-1)[ballot.where] = ballot.candidates[0]
+        if ask:
+            index = self._near_borders(maps, geometry, MODEL_REACH)
+            extended = [ballot.extended(labels, index) for labels, ballot in zip(maps, ballots)]
+            ballots = [self._joined(*pair, geometry, check) for pair in zip(extended, ask(maps))]
+        index = ballots[0].where
+        if not len(index):
+            return
+        voxels = self.located(index, geometry).cpu().numpy() - found.margin
+        share = np.ones(len(index), np.float32)
+        for labels, ballot in zip(maps, ballots):
+            check()
+            here = nearest(labels, geometry, found.target.grid)
+            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, ballot.candidates)
+            likelihood.decide(labels, index, ballot.candidates, ballot.shares, seen)
+            share = np.minimum(share, ballot.shares.max(axis=0))  # of the vote's winner: what confidence was fitted with
+        certainty.reshape(-1)[index] = np.rint(100 * share)
+
+    def _polled(self, maps, geometry, found, check, second, within):
+        """The patches' ballots, one for each layer; the foremost candidates come first."""
         index = self._near_borders(maps, geometry, 1)
         opinions = [(self, found)]
         if second:
@@ -73,31 +101,27 @@ class Transfer:
             index, radius = index[within.reshape(-1)[index]], 1
         votes = [fusion.PatchVote(f.target.image, f.warped, radius) for _, f in opinions]
         offsets = votes[0].offsets
-        ranked = [([], []) for _ in maps]
-        for part in _parts(index, fusion.ELEMENTS // (len(offsets) * len(votes))):
-            places = [transfer.located(part, geometry) for transfer, _ in opinions]
+        ranked = [[] for _ in maps]
+        for part in _parts(len(index), fusion.ELEMENTS // (len(offsets) * len(votes))):
+            places = [transfer.located(index[part], geometry) for transfer, _ in opinions]
             distances = [v.distances(at - f.margin, check) for v, at, (_, f) in zip(votes, places, opinions)]
             weights = fusion.weights(torch.cat(distances), offsets * len(votes))
-            for layer, (labels, ranking) in enumerate(zip(maps, ranked)):
+            for layer, ballots in enumerate(ranked):
                 candidates = torch.cat(
                     [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
                 )
                 found_here = fusion.ranking(candidates, weights * (candidates != SILENT), likelihood.CANDIDATES)
-                for parts, values in zip(ranking, found_here):
-                    parts.append(values.cpu().numpy())
-                labels.reshape(-1)[part] = ranking[0][-1][0]
-        if not len(index):
-            return
-        voxels = self.located(index, geometry).cpu().numpy() - found.margin
-        share = np.ones(len(index), np.float32)
-        for labels, (candidates, shares) in zip(maps, ranked):
+                ballots.append(Ballot(index[part], *(values.cpu().numpy() for values in found_here)))
+        return [together(ballots) for ballots in ranked]
+
+    def _joined(self, ballot, votes, geometry, check):
+        """A layer's ballot with a trained model's `Votes`."""
+        parts = []
+        for part in _parts(len(ballot.where), fusion.ELEMENTS // votes.count):
             check()
-            candidates, shares = np.concatenate(candidates, axis=1), np.concatenate(shares, axis=1)
-            here = nearest(labels, geometry, found.target.grid)
-            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, candidates)
-            likelihood.decide(labels, index, candidates, shares, seen)
-            share = np.minimum(share, shares[0])  # of the vote's winner: what the confidence was fitted with
-        certainty.reshape(-1)[index] = np.rint(100 * share)
+            theirs = votes.at(self.located(ballot.where[part], geometry))
+            parts.append(ballot.joined_by(*theirs, MODEL_SHARE, part))
+        return together(parts)
 
     def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:
         """The labels at each of the offsets (i, j, k) from ``voxels`` (3, n), coordinates on the grid: (offsets, n)."""
@@ -107,27 +131,6 @@ class Transfer:
             there = voxels + torch.tensor(offset, dtype=torch.float32, device=voxels.device)[:, None]
             labels[row] = self.vote(there, layer)[0]
         return labels
-
-    def consult(self, maps, certainty, geometry: Geometry, masks, check) -> None:
-        """Lets a trained model vote near the borders of ``maps``; changes ``maps`` and ``certainty`` in place.
-
-        ``masks``: its `Votes` for each layer, asked for at voxels of the deformation's grid.
-        """
-        index = self._near_borders(maps, geometry, MODEL_REACH)
-        for part in _parts(index, fusion.ELEMENTS // masks[0].count):
-            check()
-            voxels = self.located(part, geometry)
-            share = torch.ones(len(part), device=voxels.device)
-            for labels, mask in zip(maps, masks):
-                held = torch.from_numpy(labels.reshape(-1)[part]).to(voxels.device)
-                trust = torch.full_like(share, 1 - MODEL_SHARE)
-                others, weights = mask.at(voxels)
-                winner, part_share = fusion.plurality(
-                    torch.cat([held[None], others]), torch.cat([trust[None], MODEL_SHARE * weights])
-                )
-                labels.reshape(-1)[part] = winner.cpu().numpy()
-                share = torch.minimum(share, part_share)
-            certainty.reshape(-1)[part] = np.minimum(certainty.reshape(-1)[part], _percent(share).cpu().numpy())
 
     def _near_borders(self, maps, geometry, times):
         """Flat indices of the voxels within so many voxels of the work grid of a border in any layer."""
@@ -148,9 +151,10 @@ class Transfer:
         return lattice(geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device).flatten(1)
 
 
-def _parts(index, count):
-    return [index[first : first + count] for first in range(0, len(index), count)]
+def _parts(length, count):
+    """Slices of at most ``count``; an empty one where there is nothing."""
+    return [slice(first, min(first + count, length)) for first in range(0, max(length, 1), count)]
 
 
-def _percent(share):
+def _percent(share: torch.Tensor) -> torch.Tensor:
     return (100 * share).round_().clamp_(0, 100).to(torch.uint8)

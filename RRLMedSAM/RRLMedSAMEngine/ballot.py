@@ -1,0 +1,59 @@
+"""Which structures a doubtful voxel may belong to, and what share of the votes each of them has."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from . import fusion
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ballot:
+    """``where``: (n,) flat indices of the voxels, ascending. ``candidates``: (c, n) labels, ``shares``: (c, n) of the
+    votes, 0 where there is no candidate."""
+
+    where: np.ndarray
+    candidates: np.ndarray
+    shares: np.ndarray
+
+    @classmethod
+    def unanimous(cls, labels: np.ndarray, where: np.ndarray) -> "Ballot":
+        """Each voxel has the one label that it has in ``labels`` (k, j, i)."""
+        return cls(where, labels.reshape(1, -1)[:, where], np.ones((1, len(where)), np.float32))
+
+    def extended(self, labels: np.ndarray, where: np.ndarray) -> "Ballot":
+        """With the voxels ``where`` as well, of which nothing is known but ``labels``."""
+        more = Ballot.unanimous(labels, np.setdiff1d(where, self.where, assume_unique=True))
+        lacking = ((0, len(self.candidates) - 1), (0, 0))
+        whole = np.concatenate([self.where, more.where])
+        order = np.argsort(whole)
+        return Ballot(
+            whole[order],
+            np.concatenate([self.candidates, np.pad(more.candidates, lacking)], axis=1)[:, order],
+            np.concatenate([self.shares, np.pad(more.shares, lacking)], axis=1)[:, order],
+        )
+
+    def joined_by(self, labels: torch.Tensor, weights: torch.Tensor, share: float, part: slice) -> "Ballot":
+        """The voxels ``part``, with other voters who have ``share`` of all votes; the foremost of their labels becomes a
+        candidate.
+
+        ``labels``, ``weights``: (votes, n), the others'; the weights of a voxel sum to 1.
+        """
+        theirs, _ = fusion.plurality(labels, weights)
+        held = torch.from_numpy(self.candidates[:, part]).to(labels)
+        own = torch.from_numpy(self.shares[:, part]).to(weights)
+        is_new = ~((held == theirs) & (own > 0)).any(dim=0)
+        candidates = torch.cat([held, theirs[None]])
+        is_one = torch.cat([own > 0, is_new[None]])
+        given = torch.stack([(weights * (labels == candidate)).sum(dim=0) for candidate in candidates])
+        shares = is_one * ((1 - share) * torch.cat([own, torch.zeros_like(own[:1])]) + share * given)
+        return Ballot(self.where[part], candidates.cpu().numpy(), shares.cpu().numpy())
+
+
+def together(parts: list[Ballot]) -> Ballot:
+    """The ballots of parts of the voxels, in their order."""
+    return Ballot(
+        np.concatenate([p.where for p in parts]),
+        *(np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("candidates", "shares")),
+    )

@@ -1,0 +1,61 @@
+"""Votes of patches and of a model are counted together, voxel by voxel."""
+
+import numpy as np
+import pytest
+import torch
+from RRLMedSAMEngine.ballot import Ballot, together
+
+ALL = slice(None)
+LABELS = np.array([[[5, 5, 7, 7]]], np.int32)
+
+
+@pytest.fixture
+def ballot():
+    """Of the voxels 1 and 2: one in doubt between 5 and 7, and one that is sure to be 7."""
+    candidates = np.array([[5, 7], [7, 0]], np.int32)
+    return Ballot(np.array([1, 2]), candidates, np.array([[0.6, 1.0], [0.4, 0.0]], np.float32))
+
+
+def share_of(ballot, column, label):
+    shares = ballot.shares[:, column]
+    return float(shares[(ballot.candidates[:, column] == label) & (shares > 0)].sum())
+
+
+def test_others_are_counted_with_their_share(ballot):
+    labels = torch.tensor([[7, 7], [5, 7]], dtype=torch.int32)
+    weights = torch.tensor([[0.9, 0.5], [0.1, 0.5]])
+    both = ballot.joined_by(labels, weights, 0.5, ALL)
+    assert share_of(both, 0, 5) == pytest.approx(0.35) and share_of(both, 0, 7) == pytest.approx(0.65)
+    assert share_of(both, 1, 7) == pytest.approx(1)
+    np.testing.assert_allclose(both.shares.sum(axis=0), 1, atol=1e-6)
+
+
+def test_a_label_that_only_the_others_know_becomes_a_candidate(ballot):
+    labels = torch.tensor([[9, 9]], dtype=torch.int32)
+    both = ballot.joined_by(labels, torch.ones(1, 2), 0.25, ALL)
+    for column in (0, 1):
+        assert share_of(both, column, 9) == pytest.approx(0.25)
+    assert share_of(both, 1, 7) == pytest.approx(0.75)
+
+
+def test_the_background_can_be_a_candidate(ballot):
+    """0 is a label, and the filler of columns with fewer candidates: only a share tells them apart."""
+    both = ballot.joined_by(torch.zeros(1, 2, dtype=torch.int32), torch.ones(1, 2), 0.25, ALL)
+    assert share_of(both, 0, 0) == pytest.approx(0.25) and share_of(both, 1, 0) == pytest.approx(0.25)
+
+
+def test_more_voxels_have_the_label_of_the_map(ballot):
+    wide = ballot.extended(LABELS, np.array([0, 1, 3]))
+    assert wide.where.tolist() == [0, 1, 2, 3]
+    assert [share_of(wide, column, label) for column, label in ((0, 5), (1, 5), (1, 7), (3, 7))] == pytest.approx(
+        [1, 0.6, 0.4, 1]
+    )
+
+
+def test_parts_make_the_whole(ballot):
+    labels, weights = torch.tensor([[7, 9]], dtype=torch.int32), torch.ones(1, 2)
+    whole = ballot.joined_by(labels, weights, 0.3, ALL)
+    parts = [ballot.joined_by(labels[:, p], weights[:, p], 0.3, p) for p in (slice(0, 1), slice(1, 2))]
+    joined = together(parts)
+    for name in ("where", "candidates", "shares"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
