@@ -29,7 +29,7 @@ if sys.version_info < (3, 10):  # the file must parse with old Pythons, so that 
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 ENGINE, TESTING = os.path.join(ROOT, "RRLMedSAM"), os.path.join(ROOT, "Testing")
-sys.path.insert(0, TESTING)
+sys.path[:0] = [TESTING, ENGINE]
 
 from environment.folder import Environment  # noqa: E402
 from environment.problem import NO_TORCH, USAGE, Problem, disk_full, say  # noqa: E402

@@ -1,6 +1,7 @@
 """What is known of a model: the card beside its weights. Standard library only, so that the panel reads it too."""
 
 import dataclasses
+import hashlib
 import json
 import typing
 import zipfile
@@ -49,6 +50,15 @@ def read_card(path) -> Card:
     """The card of a model package. Raises EngineError (bad_model)."""
     with opened(path) as package:
         return _parsed(package.read(CARD))
+
+
+def read_weights(path, card: Card) -> bytes:
+    """The file with the weights, which has the card's SHA-256. Raises EngineError (bad_model)."""
+    with opened(path) as package:
+        content = package.read(WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != card.weights_sha256:
+        raise bad_model("The model's weights differ from what its card says: the file is damaged or was changed.")
+    return content
 
 
 class opened:

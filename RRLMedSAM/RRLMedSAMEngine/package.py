@@ -58,10 +58,7 @@ def write(path, weights: dict[str, torch.Tensor], card: Card) -> Card:
 def read(path) -> tuple[Card, dict[str, torch.Tensor]]:
     """Card and float32 weights of a package. Raises EngineError (bad_model)."""
     card = cards.read_card(path)
-    with cards.opened(path) as package:
-        content = package.read(WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != card.weights_sha256:
-        raise bad_model("The model's weights differ from what its card says: the file is damaged or was changed.")
+    content = cards.read_weights(path, card)
     try:
         weights = {name: tensor.float() for name, tensor in load(content).items()}
     except (SafetensorError, ValueError) as error:

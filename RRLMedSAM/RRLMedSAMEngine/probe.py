@@ -2,15 +2,21 @@
 
 import importlib
 import platform
+import subprocess
 
 from . import __version__, memory
 
-MISSING = "missing"
+MISSING, NONE = "missing", "none"
+DRIVERS_SECONDS = 10  # a driver that hangs must not hold the probe up
 PACKAGES = ("torch", "numpy", "safetensors", "scipy", "SimpleITK")
 
 
 def facts() -> dict[str, str]:
-    """Short texts by name; a package that cannot be imported has the text ``missing``."""
+    """Short texts by name; a package that cannot be imported has the text ``missing``.
+
+    ``graphics_card``: NVIDIA's, by its driver's tool, which needs no PyTorch; absent where there is none.
+    ``torch_cuda``: the version that PyTorch was built with, or ``none``.
+    """
     found = {name: _version(name) for name in PACKAGES}
     return {
         "engine": __version__,
@@ -18,6 +24,7 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "memory_gb": f"{memory.free_gb():.1f}",
         **found,
+        **_graphics_card(),
         **(_device() if found["torch"] != MISSING else {}),
     }
 
@@ -29,13 +36,23 @@ def _version(package: str) -> str:
         return MISSING
 
 
+def _graphics_card() -> dict[str, str]:
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=DRIVERS_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return {"graphics_card": told.stdout.splitlines()[0]} if told.returncode == 0 and told.stdout.strip() else {}
+
+
 def _device() -> dict[str, str]:
     import torch
 
     from . import devices
 
     step = devices.ladder("auto")[0]
+    told = {"device": devices.describe(step.device), "torch_cuda": torch.version.cuda or NONE}
     if step.device.type == "cpu":
-        return {"device": devices.describe(step.device)}
+        return told
     free, _total = torch.cuda.mem_get_info()
-    return {"device": devices.describe(step.device), "device_memory_gb": f"{free / memory.GB:.1f}"}
+    return {**told, "device_memory_gb": f"{free / memory.GB:.1f}"}

@@ -2,7 +2,8 @@
 
 Standard library only: the panel, `run.py` and a process of its own use it:
 
-  python bundle.py download FOLDER REQUIREMENT...   fetches the packages for this Python and seals the bundle
+  python bundle.py download FOLDER REQUIREMENT...   fetches the packages for this Python and seals the bundle; of
+                                                    PyTorch the build for the processor, which runs everywhere
   python bundle.py install FOLDER REQUIREMENT...    checks the bundle and installs from it, without a network
   python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
   python bundle.py check FOLDER                     checks them, and that they are for this Python
@@ -13,13 +14,17 @@ A requirement is a package's name, or -r and a file of them. Exit code 3: the bu
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 
 INDEX, WHEELS = "bundle.json", "wheels"
 VERSION = 1
 UNUSABLE = 3
+TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
+FIND_TORCH = "import sys; from light_the_torch._cli import main; sys.exit(main())"  # its -m ends with 0 in any case
 
 
 class BundleError(Exception):
@@ -91,9 +96,24 @@ def _digest(path):
     return digest.hexdigest()
 
 
+def _download(folder, requirements):
+    """Returns pip's exit code. What plain pip takes as PyTorch on Linux is the CUDA build, several gigabytes."""
+    into = ["--only-binary", ":all:", "--dest", wheels(folder)]
+    torch = [each for each in requirements if re.match(r"torch\b", each)]
+    code = _pip("download", *into, *(each for each in requirements if each not in torch))
+    if code or not torch:
+        return code
+    with tempfile.TemporaryDirectory(prefix="finder-", dir=folder) as finder:
+        find = f"import sys; sys.path.insert(0, {finder!r}); {FIND_TORCH}"  # before Slicer's own pip
+        return _pip("install", "--target", finder, *TORCH_FINDER) or _python("-c", find, "download", *into, *torch)
+
+
 def _pip(*arguments):
-    command = [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
-    return subprocess.run(command, check=False).returncode
+    return _python("-m", "pip", *arguments, "--no-input", "--disable-pip-version-check")
+
+
+def _python(*arguments):
+    return subprocess.run([sys.executable, *arguments], check=False).returncode
 
 
 def main(arguments):
@@ -105,7 +125,7 @@ def main(arguments):
     try:
         if task == "download":
             os.makedirs(wheels(folder), exist_ok=True)
-            code = _pip("download", "--only-binary", ":all:", "--dest", wheels(folder), *requirements)
+            code = _download(folder, requirements)
         if task in ("install", "check"):
             check(folder)
         if task == "install":
@@ -114,8 +134,12 @@ def main(arguments):
             seal(folder)
         return code
     except BundleError as error:
-        print(error, flush=True)
-        return UNUSABLE
+        problem = error
+    except OSError as error:
+        text = f"The bundle's folder cannot be used: {error.strerror}."
+        problem = BundleError(text, "Free some space there, or choose another folder.")
+    print(problem, flush=True)
+    return UNUSABLE
 
 
 if __name__ == "__main__":

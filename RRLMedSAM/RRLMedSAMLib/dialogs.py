@@ -1,6 +1,10 @@
-"""The questions for files and folders. Each opens a window: they are asked on a click on a button that says so."""
+"""The questions for files and folders. Each opens a window: they are asked on a click on a button that says so.
+
+While the application is tested nothing opens, and the answer is None: nobody is there to click.
+"""
 
 import qt
+import slicer
 
 # Not Qt's static functions, which return a text in Slicer and a tuple in other Qt for Python.
 
@@ -28,7 +32,7 @@ def chosenFolder(widget, title):
 
 
 def _chosen(dialog):
-    isAccepted = dialog.exec_()
+    isAccepted = not slicer.app.testingEnabled() and dialog.exec_()
     files = dialog.selectedFiles()
     dialog.deleteLater()
     return files[0] if isAccepted else None

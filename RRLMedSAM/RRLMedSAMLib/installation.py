@@ -4,9 +4,6 @@ pip runs in processes of its own: Slicer stays usable, and a click ends them.
 """
 
 import contextlib
-import importlib
-import importlib.metadata
-import json
 import os
 import signal
 import subprocess
@@ -15,15 +12,17 @@ import sys
 import qt
 import slicer
 
-from . import bundle
+from . import bundle, installed
 from .errors import RunError
 from .messages import _, cancelled
 from .pipfailures import explained
 
-TORCH = "torch>=2.2"  # the last one for Slicer on macOS with Intel processors
+OLDEST_TORCH = (2, 2)  # the last one for Slicer on macOS with Intel processors
+TORCH = "torch>={}.{}".format(*OLDEST_TORCH)
 TORCH_FINDER = "light-the-torch>=0.5"  # as the PyTorch extension: it takes the build that fits the graphics card
-REQUIREMENTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt")
-RECORD = "RRLMedSAM-installed.json"
+REQUIREMENTS = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt"
+)
 POLL_MS = 50
 LONGEST_OUTPUT = 1 << 16  # characters of pip's output that are kept to explain a failure
 
@@ -52,13 +51,14 @@ class Installation:
     def isBusy(self):
         return self._onEnded is not None
 
-    def install(self, onEnded):
+    def install(self, onEnded, isOtherBuild=False):
         """Downloads and installs what is missing. ``onEnded(error)``: called when it is over, with a `RunError` or None.
 
-        Raises RunError where this is a test of the application: tests change no installation.
+        ``isOtherBuild``: PyTorch is there, and the build that fits the graphics card is to take its place. Raises
+        RunError where this is a test of the application: tests change no installation.
         """
         _refuseInTests()
-        find = [sys.executable, "-m", "light_the_torch", "install", TORCH]
+        find = [sys.executable, "-c", bundle.FIND_TORCH, "install", *(["--upgrade"] if isOtherBuild else []), TORCH]
         self._start([pip("install", "-r", REQUIREMENTS), pip("install", TORCH_FINDER), find], onEnded)
 
     def installBundle(self, folder, onEnded):
@@ -72,7 +72,7 @@ class Installation:
 
     def remove(self, onEnded):
         """Uninstalls what was `installed` from here."""
-        names = list(installed())
+        names = list(installed.listed())
         self._start([pip("uninstall", "-y", *names)] if names else [], onEnded)
 
     def cancel(self):
@@ -102,7 +102,7 @@ class Installation:
         if self.isBusy:
             raise RuntimeError("An installation is going on.")
         self._commands, self._onEnded = commands, onEnded
-        self._before = _distributions()
+        self._before = installed.distributions()
         self._timer.start()
         self._next()
 
@@ -112,6 +112,7 @@ class Installation:
             return
         self._output = ""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PIP_PROGRESS_BAR": "off"}
+        environment["PIP_NO_CACHE_DIR"] = "1"  # gigabytes that 'Remove what was installed' would leave behind
         group = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
             if os.name == "nt"
@@ -123,9 +124,8 @@ class Installation:
                 env=environment, **group,
             )  # fmt: skip
         except OSError as error:
-            self._end(
-                RunError("not_installed", _("pip cannot be started: {reason}.").format(reason=error.strerror), "")
-            )
+            text = _("pip cannot be started: {reason}.").format(reason=error.strerror)
+            self._end(RunError("not_installed", text, _("Reinstalling Slicer may help.")))
             return
         os.set_blocking(self._process.stdout.fileno(), False)
 
@@ -150,40 +150,11 @@ class Installation:
             self._process.wait()
             self._close()
         self._timer.stop()
-        _record(self._before)
+        unrecorded = installed.record(self._before)
+        if error is not None and unrecorded is not None:
+            unrecorded = RunError(error.code, str(error), str(unrecorded))
         onEnded, self._onEnded = self._onEnded, None
-        onEnded(error)
-
-
-def installed():
-    """What was put on the disk from here and is still there: version by name."""
-    try:
-        with open(_recordPath(), encoding="utf-8") as file:
-            names = json.load(file)
-    except (OSError, ValueError):  # nothing was installed yet
-        return {}
-    versions = {_nameOf(each): each.version for each in importlib.metadata.distributions()}
-    return {name: versions[name] for name in names if name in versions}
-
-
-def _record(before):
-    """Adds the distributions that are new since ``before`` to the record; those that are gone leave it."""
-    importlib.invalidate_caches()
-    names = sorted({*installed(), *(_distributions() - before)})
-    with open(_recordPath(), "w", encoding="utf-8") as file:
-        json.dump(names, file)
-
-
-def _recordPath():
-    return os.path.join(os.path.dirname(slicer.app.slicerUserSettingsFilePath), RECORD)
-
-
-def _distributions():
-    return {_nameOf(each) for each in importlib.metadata.distributions()}
-
-
-def _nameOf(distribution):
-    return distribution.metadata["Name"]
+        onEnded(unrecorded or error)
 
 
 def _refuseInTests():

@@ -1,10 +1,10 @@
-"""What can be chosen as model, and what is known of it. Reads packages' cards, never their weights."""
+"""What can be chosen as model, and what is known of it: packages' cards, and whether their weights are whole."""
 
 import dataclasses
 import os
 from pathlib import PureWindowsPath
 
-from RRLMedSAMEngine.card import Card, read_card
+from RRLMedSAMEngine.card import Card, read_card, read_weights
 from RRLMedSAMEngine.errors import EngineError
 
 from .messages import _
@@ -47,7 +47,7 @@ def choice(value):
     }
     if value in hints:
         return Choice(hints[value])
-    path = value if isPackage(value) else os.path.join(FOLDER, value + ENDING)
+    path = _path(value)
     if not os.path.isfile(path):
         text = _("The model {name} cannot be found. Choose another one, or put its file back.")
         return _unusable(text.format(name=label(value)))
@@ -58,9 +58,25 @@ def choice(value):
     return Choice(card.summary, card)
 
 
+def damage(value):
+    """What is wrong with a package, its weights included, or None. Takes as long as reading the file (20 MB) does."""
+    found = choice(value)
+    if found.card is None:
+        return found.problem
+    try:
+        read_weights(_path(value), found.card)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 def isPackage(value):
     """Whether the value is a path of the user's, not a name."""
     return os.path.isabs(value)
+
+
+def _path(value):
+    return value if isPackage(value) else os.path.join(FOLDER, value + ENDING)
 
 
 def _unusable(problem):

@@ -4,17 +4,14 @@ import os
 
 import qt
 import slicer.util
-from RRLMedSAMEngine import __version__
 
-from . import models
+from . import installed, setuprows
 from .dialogs import chosenFolder
 from .errors import RunError
-from .installation import Installation, installed
+from .installation import Installation
 from .messages import _
 
 OK, WRONG = "\u2713", "\u2717"  # told without colours
-MISSING = "missing"  # as the worker's probe says it
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 
 
 class SetupView:
@@ -71,31 +68,9 @@ class SetupView:
 
     def _onProbed(self, task):
         self._facts = task.facts
-        missing = [name for name in PACKAGES if task.facts.get(name) == MISSING]
-        self._say(_("Missing: {names}.").format(names=", ".join(missing)) if missing else _("Everything is there."))
         self._showRows()
+        self._say(setuprows.verdict(self._rows))
         self._onChanged()
-
-    def _lookUp(self):
-        """(part, whether it is in order, its state in words) of each part."""
-        facts = self._facts or {}
-        rows = [(_("Extension"), True, __version__)]
-        if facts:
-            rows.append((_("Python"), True, f"{facts['python']}, {facts['system']}"))
-            rows += [(name, facts[name] != MISSING, facts[name]) for name in PACKAGES]
-            if "device" in facts:
-                rows.append((_("Device"), True, facts["device"]))
-            if "device_memory_gb" in facts:
-                rows.append((_("GPU memory"), True, _("{size} GB free").format(size=facts["device_memory_gb"])))
-            rows.append((_("Memory"), True, _("{size} GB free").format(size=facts["memory_gb"])))
-        for name in models.shipped():
-            problem = models.choice(name).problem
-            rows.append((name, problem is None, problem or _("model, checksum right")))
-        if not models.shipped():
-            rows.append((_("Models"), True, _("none come with this version")))
-        self._installed = installed()
-        rows += [(_("Added: {name}").format(name=name), True, version) for name, version in self._installed.items()]
-        return rows
 
     # ------------------------------------------------------------ what is done
 
@@ -105,13 +80,15 @@ class SetupView:
     def offer(self, then):
         """Asks whether to install what is missing, and does; ``then()`` is called when it is there."""
         question = _(
-            "RRLMedSAM needs PyTorch and small packages beside it. They will be downloaded (200 MB; up to 3 GB with an "
-            "NVIDIA graphics card) and installed into Slicer's own Python. Slicer stays usable meanwhile. Install them?"
+            "RRLMedSAM needs PyTorch and small packages beside it. What is missing will be downloaded (200 MB; up to "
+            "3 GB with an NVIDIA graphics card) and installed into Slicer's own Python. Slicer stays usable meanwhile. "
+            "Install it?"
         )
         if not slicer.util.confirmOkCancelDisplay(question):
             self._say(_("Cancelled: PyTorch is needed to segment."))
             return
-        self._start(self.installation.install, _("Installing"), then)
+        isOtherBuild = setuprows.needsOtherBuild(self._facts)
+        self._start(lambda onEnded: self.installation.install(onEnded, isOtherBuild), _("Installing"), then)
 
     def onBundleInstallButton(self, _checked=False):
         folder = chosenFolder(self.ui.bundleInstallButton, _("Choose the bundle's folder"))
@@ -122,16 +99,30 @@ class SetupView:
         folder = chosenFolder(self.ui.bundleMakeButton, _("Choose an empty folder for the bundle"))
         if folder is None:
             return
-        if os.listdir(folder):
+        try:
+            isEmpty = not os.listdir(folder)
+        except OSError as error:
+            self._say(_("The folder cannot be read: {reason}. Choose another one.").format(reason=error.strerror))
+            return
+        if not isEmpty:
             self._say(_("The folder is not empty. Choose an empty one."))
+            return
+        question = _(
+            "PyTorch and the packages beside it will be downloaded (300 MB) into the folder {folder}. Of PyTorch it is "
+            "the build for the processor, which every computer like this one can use. Slicer stays usable meanwhile, "
+            "and nothing is installed. Download them?"
+        )
+        if not slicer.util.confirmOkCancelDisplay(question.format(folder=folder)):
+            self._say(_("Cancelled."))
             return
         self._start(lambda onEnded: self.installation.makeBundle(folder, onEnded), _("Downloading"))
 
     def onRemoveButton(self, _checked=False):
-        names = ", ".join(self._installed)
-        question = _("These packages were installed from here and will be deleted: {names}. Delete them?")
-        if slicer.util.confirmOkCancelDisplay(question.format(names=names)):
-            self.logic.restartWorker()  # files that are in use cannot be deleted
+        names, size = ", ".join(self._installed), sum(each.size for each in self._installed.values()) / 1e6
+        question = _(
+            "These packages were installed from here and will be deleted ({size:.0f} MB): {names}. Delete them?"
+        )
+        if slicer.util.confirmOkCancelDisplay(question.format(names=names, size=size)):
             self._start(self.installation.remove, _("Deleting"))
 
     def onCancelButton(self, _checked=False):
@@ -139,8 +130,9 @@ class SetupView:
 
     def _start(self, begin, what, then=lambda: None):
         def onEnded(error):
+            if not self.logic.isBusy:
+                self.logic.restartWorker()  # it sees newly installed packages
             if error is None:
-                self.logic.restartWorker()
                 self._facts = None
                 self._say(_("Done."))
             else:
@@ -151,6 +143,7 @@ class SetupView:
                 then()
 
         self._say(_("{what} ...").format(what=what))
+        self.logic.restartWorker()  # files that it uses cannot be replaced or deleted
         try:
             begin(onEnded)
         except RunError as error:
@@ -160,10 +153,11 @@ class SetupView:
     # ------------------------------------------------------------ what is shown
 
     def _showRows(self):
-        self._rows, table = self._lookUp(), self.ui.setupTable
+        self._installed = installed.listed()
+        self._rows, table = setuprows.rows(self._facts, self._installed), self.ui.setupTable
         table.setRowCount(len(self._rows))
-        for row, (part, isRight, state) in enumerate(self._rows):
-            for column, text in enumerate((part, f"{OK if isRight else WRONG} {state}")):
+        for row, each in enumerate(self._rows):
+            for column, text in enumerate((each.part, f"{OK if each.isRight else WRONG} {each.state}")):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 table.setItem(row, column, item)
@@ -172,7 +166,7 @@ class SetupView:
     def update(self):
         isIdle = not self.isBusy and not self.logic.isBusy
         self.ui.setupCheckButton.setEnabled(isIdle)
-        self.ui.setupInstallButton.setEnabled(isIdle and not all(isRight for _part, isRight, _state in self._rows))
+        self.ui.setupInstallButton.setEnabled(isIdle and any(row.isMended for row in self._rows))
         self.ui.setupRemoveButton.setEnabled(isIdle and bool(self._installed))
         for button in (self.ui.bundleMakeButton, self.ui.bundleInstallButton):
             button.setEnabled(isIdle)

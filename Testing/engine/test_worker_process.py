@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from enginekit import HERE, WorkerUnderTest, environment, gone_within, rows
@@ -60,6 +61,32 @@ def test_the_probe_tells_what_is_missing(start, without_torch):
     assert facts["torch"] == probe.MISSING and facts["numpy"] != probe.MISSING
     assert all(isinstance(text, str) for text in facts.values())
     assert 0 < float(facts["memory_gb"]) < 100_000
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the pretended tool of the driver is a script")
+@pytest.mark.parametrize(
+    ("script", "card"),
+    [("echo Fake RTX", "Fake RTX"), ("echo 'No devices were found'; exit 6", None), ("exit 0", None)],
+)
+def test_the_probe_tells_of_a_graphics_card_without_torch(start, without_torch, monkeypatch, script, card):
+    tool = without_torch / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(without_torch), prepend=os.pathsep)
+    worker = start(path=[without_torch])
+    worker.send(protocol.Probe(8))
+    assert worker.wait_for(protocol.Probed).facts.get("graphics_card") == card
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the pretended tool of the driver is a script")
+def test_a_driver_that_hangs_does_not_hold_the_probe_up(without_torch, monkeypatch):
+    tool = without_torch / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nexec sleep 5\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(without_torch), prepend=os.pathsep)
+    monkeypatch.setattr(probe, "DRIVERS_SECONDS", 0.2)
+    started = time.monotonic()
+    assert probe._graphics_card() == {} and time.monotonic() - started < 4
 
 
 def test_a_run_without_torch_fails_with_a_sentence_each_time(start, without_torch):

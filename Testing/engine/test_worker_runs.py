@@ -18,7 +18,7 @@ from enginekit import (
     rows,
     segment_request,
 )
-from RRLMedSAMEngine import protocol
+from RRLMedSAMEngine import probe, protocol
 
 pytest.importorskip("torch", reason="the worker computes with torch")
 
@@ -96,6 +96,7 @@ def test_nothing_of_a_run_follows_its_end(worker, tmp_path):
     facts = worker.wait_for(protocol.Probed).facts
     assert [type(message) for _, message in worker.events[end:]] == [protocol.Probed]
     assert facts["device"].startswith("CPU") or "CUDA" in facts["device"]
+    assert facts["torch_cuda"] == probe.NONE or facts["torch_cuda"][0].isdigit()
 
 
 def test_a_second_run_is_refused_while_one_goes_on(worker, tmp_path):

@@ -11,7 +11,7 @@ import tempfile
 
 from .installer import TORCH_VERSION, InstallFailed, get_torch, pip
 from .lock import locked
-from .problem import NEEDED_BYTES, NEEDED_TEMPORARY_BYTES, USAGE, Problem, disk_full, say
+from .problem import NEEDED_BYTES, NEEDED_TEMPORARY_BYTES, NO_TORCH, USAGE, Problem, disk_full, say
 
 IS_WINDOWS = os.name == "nt"
 WHEELS = "wheels"  # the part of a bundle that pip is shown
@@ -65,6 +65,12 @@ class Environment:
         alone = [*into, "--no-deps", "--requirement", self._alone]
         pip(self.python, self._log, alone, variables=variables, verb="download")
         get_torch(self.python, self._log, variables, into, "download")
+        if not glob.glob(os.path.join(glob.escape(wheels), "torch-*")):
+            raise Problem(
+                "PyTorch could not be downloaded: no build for the CPU was found for this Python.",
+                f"See {self._log}; try again later into another folder, or with another Python (--python PATH).",
+                NO_TORCH,
+            )
         self._with_bundle("seal", folder)
 
     def has(self, pattern):

@@ -7,40 +7,46 @@ import subprocess
 import sys
 import tempfile
 
+from RRLMedSAMLib import pipcauses
+from RRLMedSAMLib.bundle import TORCH_FINDER
+
 from .problem import Problem, disk_full, say
 
 IS_INTEL_MAC = sys.platform == "darwin" and platform.machine() == "x86_64"
 TORCH_VERSION = "2.2.2" if IS_INTEL_MAC else "2.13.0"  # 2.2.2 is the last one for Macs with Intel processors
-TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
 OPTIONS = ["--only-binary", ":all:", "--retries", "2", "--progress-bar", "off", "--no-input"]
 SHOWN = ("Downloading", "Using cached", "Installing")
-DISK_FULL = ("No space left on device", "[Errno 28]", "not enough space on the disk", "Disk quota exceeded")
-NO_NETWORK = (
-    "NewConnectionError", "NameResolutionError", "ConnectTimeout", "ReadTimeout", "ProxyError", "SSLError",
-    "ConnectionResetError", "RemoteDisconnected", "Network is unreachable", "Connection refused",
-)  # fmt: skip
+TEXTS = {  # by cause: what is wrong, what to do
+    pipcauses.CERTIFICATE: (
+        "The network inspects encrypted connections, and its certificate is not known to Python.",
+        "Ask your IT department for the certificate's file and set PIP_CERT to it, then start again.",
+    ),
+    pipcauses.PROXY_PASSWORD: (
+        "The network's proxy asks for a password.",
+        "Set HTTPS_PROXY to http://user:password@proxy:port, then start again.",
+    ),
+    pipcauses.PROXY: ("The network's proxy does not answer.", "Check the variable HTTPS_PROXY, then start again."),
+    pipcauses.NETWORK: (
+        "The packages could not be downloaded: the network does not answer.",
+        "Connect to the internet (behind a proxy set HTTPS_PROXY), or use an offline bundle (--bundle FOLDER).",
+    ),
+}
 
 
 class InstallFailed(Problem):
     """``output``: what pip or venv printed; ``log``: where it is kept."""
 
     def __init__(self, output, log):
-        self.is_disk_full = any(text in output for text in DISK_FULL)
+        self.cause = pipcauses.causeOf(output)
         super().__init__(*self._explain(output, log))
 
     def _explain(self, output, log):
-        if self.is_disk_full:
+        if self.cause == pipcauses.DISK_FULL:
             problem = disk_full()
             return problem.text, problem.action
-        if any(text in output for text in NO_NETWORK):
-            return (
-                "The packages could not be downloaded: the network does not answer.",
-                "Connect to the internet (behind a proxy set HTTPS_PROXY), then start again.",
-            )
-        lines = output.strip().splitlines() or ["no reason given"]
-        errors = [line[len("ERROR:") :].strip() for line in lines if line.startswith("ERROR:")]
-        reason = (errors or lines)[-1].rstrip(".")
-        return f"The packages could not be installed: {reason}.", f"See {log}; another --python PATH may help."
+        reason = pipcauses.lastError(output) or "no reason given"
+        unknown = f"The packages could not be installed: {reason}.", f"See {log}; another --python PATH may help."
+        return TEXTS.get(self.cause, unknown)
 
 
 def pip(python, log, arguments, module="pip", variables=None, verb="install"):
@@ -85,7 +91,7 @@ def get_torch(python, log, variables, options=(), verb="install"):
             attempt()
             return
         except InstallFailed as error:
-            if error.is_disk_full:
+            if error.cause == pipcauses.DISK_FULL:
                 raise
 
 

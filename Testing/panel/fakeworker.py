@@ -144,11 +144,12 @@ def answerRefine(request):
     tell(protocol.Refined(request.id, layers, protocol.Array("trust.npy", request.confidence.voxel_to_lps), report))
 
 
-def answerProbe(request):
+def answerProbe(request, *facts):
     versions = {"torch": "missing", "numpy": "2.0", "scipy": "1.0", "SimpleITK": "2.5", "safetensors": "0.8"}
     machine = {"engine": "0.0", "python": "3.12.1", "system": "Fake OS", "memory_gb": "9.0"}
     card = {"device": "Fake card", "device_memory_gb": "7.5"}
-    tell(protocol.Probed(request.id, {**machine, **versions, **card}))
+    others = dict(fact.split("=") for fact in facts)
+    tell(protocol.Probed(request.id, {**machine, **versions, **card, **others}))
 
 
 def reportOf(request, present):
@@ -288,11 +289,11 @@ def hanging():
     time.sleep(600)
 
 
-def probed():
-    """Tells what it pretends to run on."""
+def probed(*facts):
+    """Tells what it pretends to run on; each fact is NAME=TEXT."""
     for request in requests():
         if isinstance(request, protocol.Probe):
-            answerProbe(request)
+            answerProbe(request, *facts)
 
 
 def notorch():

@@ -9,6 +9,7 @@ from pathlib import Path
 import phantom
 import pytest
 import qt
+import slicer
 from driver import Driver
 from host.events import pump, screenshot
 from phantom import boxes
@@ -130,6 +131,7 @@ def test_a_package_is_taken_from_the_dialog(ready, package, monkeypatch):
 
 @pytest.mark.parametrize("isAccepted", [True, False])
 def test_the_dialog_gives_one_existing_package(driver, package, monkeypatch, isAccepted):
+    monkeypatch.setattr(slicer.app, "_isTesting", False)
     seen = []
 
     def answer(dialog):
@@ -141,6 +143,14 @@ def test_the_dialog_gives_one_existing_package(driver, package, monkeypatch, isA
     path = dialogs.chosenFile(driver.ui.modelButton, "Choose", "Model packages", ".rrl")
     assert path == (package if isAccepted else None)
     assert seen[0][0] == qt.QFileDialog.ExistingFile and "*.rrl" in seen[0][1][0]
+
+
+def test_no_dialog_opens_while_the_application_is_tested(driver, monkeypatch):
+    opened = []
+    monkeypatch.setattr(qt.QFileDialog, "exec_", lambda dialog: opened.append(dialog) or True)
+    assert slicer.app.testingEnabled()
+    assert dialogs.chosenFile(driver.ui.modelButton, "Choose", "Model packages", ".rrl") is None
+    assert dialogs.chosenFolder(driver.ui.modelButton, "Choose") is None and not opened
 
 
 # ---------------------------------------------------------------- the card

@@ -1,8 +1,10 @@
 """'Set-up': what the probe finds, packages that are installed, removed and bundled in processes of their own."""
 
+import dataclasses
+import errno
+import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 import zipfile
@@ -14,9 +16,10 @@ import slicer
 import slicer.util
 from driver import Driver
 from host.events import Heartbeat, pump, screenshot
-from RRLMedSAMLib import bundle, installation, setupview
-from RRLMedSAMLib.installation import Installation, installed
-from RRLMedSAMLib.pipfailures import explained
+from RRLMedSAMEngine.card import CARD, WEIGHTS, Card
+from RRLMedSAMLib import bundle, installation, installed, models, setupview
+from RRLMedSAMLib.installation import Installation
+from toywheels import toyIndex, wheel
 
 SHAPE = (20, 24, 28)
 
@@ -45,7 +48,7 @@ def answers(monkeypatch):
 def record(tmp_path, monkeypatch):
     """The file with what was installed."""
     path = tmp_path / "record.json"
-    monkeypatch.setattr(installation, "_recordPath", lambda: str(path))
+    monkeypatch.setattr(installed, "_recordPath", lambda: str(path))
     return path
 
 
@@ -86,8 +89,68 @@ def test_it_tells_what_is_there_and_what_is_missing(user, record):
     found = rows(user)
     assert found["torch"] == "\u2717 missing" and found["numpy"] == "\u2713 2.0"
     assert found["Device"] == "\u2713 Fake card" and found["GPU memory"] == "\u2713 7.5 GB free"
-    assert user.ui.setupStatusLabel.text == "Missing: torch." and user.ui.setupInstallButton.enabled
+    assert user.ui.setupStatusLabel.text == "Missing: torch. Click 'Install what is missing'."
+    assert user.ui.setupInstallButton.enabled
     assert not user.ui.setupRemoveButton.enabled and not user.isShown("setupCancelButton")
+
+
+@pytest.mark.parametrize(
+    ("facts", "part", "state"),
+    [
+        (["torch=2.1.0+cu118"], "torch", "2.1.0+cu118 is older than 2.2. 'Install"),
+        (["torch=2.10.0+cpu", "graphics_card=RTX", "torch_cuda=none"], "Device", "Fake card: this PyTorch cannot use"),
+    ],
+)
+def test_a_pytorch_that_does_not_fit_is_told_and_mended(user, answers, record, monkeypatch, facts, part, state):
+    asked = fakePip(monkeypatch, "print('ok')")
+    user.worker("probed", *facts)
+    openSection(user)
+    assert rows(user)[part].startswith(f"\u2717 {state}") and state in user.ui.setupStatusLabel.text
+    user.ui.setupInstallButton.click()
+    user.wait(lambda: not user.panel.setup.isBusy)
+    assert asked[2][3:] == ["install", *(["--upgrade"] if part == "Device" else []), "torch>=2.2"]
+
+
+@pytest.mark.parametrize(
+    "facts", [["torch=2.2.2"], ["torch=2.10.0+cu126", "graphics_card=RTX", "torch_cuda=12.6"], ["torch=2.2.0+cpu"]]
+)
+def test_a_pytorch_that_fits_is_right(user, record, facts):
+    user.worker("probed", *facts)
+    openSection(user)
+    assert user.ui.setupStatusLabel.text == "Everything is there." and not user.ui.setupInstallButton.enabled
+
+
+def test_a_driver_that_is_too_old_is_told_but_no_installation_is_offered(user, record, monkeypatch):
+    user.worker("probed", "torch=2.10.0+cu126", "graphics_card=RTX", "torch_cuda=12.6")
+    monkeypatch.setattr(user.logic, "probe", withoutMemory(user.logic.probe))
+    openSection(user)
+    assert "Update the card's driver" in rows(user)["Device"] and "driver" in user.ui.setupStatusLabel.text
+    assert not user.ui.setupInstallButton.enabled
+
+
+def withoutMemory(probe):
+    """The probe of a computer where PyTorch finds no graphics card."""
+
+    def probed(onFinished, onFailed):
+        return probe(onFinished=lambda task: onFinished(task.facts.pop("device_memory_gb") and task), onFailed=onFailed)
+
+    return probed
+
+
+def test_a_shipped_model_is_checked_and_a_damaged_one_offers_no_installation(user, record, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", str(tmp_path))
+    weights = b"some weights"
+    digest = hashlib.sha256(weights).hexdigest()
+    card = Card("Brain", "For brains.", {}, "", [], "MR", 1.0, {}, 0, "", {}, [], "", weights_sha256=digest)
+    for name, content in (("good", weights), ("changed", b"some weightz")):
+        with zipfile.ZipFile(tmp_path / f"{name}.rrl", "w") as package:
+            package.writestr(CARD, json.dumps(dataclasses.asdict(card)))
+            package.writestr(WEIGHTS, content)
+    user.worker("probed", "torch=2.2.2")
+    openSection(user)
+    assert rows(user)["good"] == "\u2713 model, checksum right"
+    assert rows(user)["changed"].startswith("\u2717 The model's weights differ from what its card says")
+    assert "get the file again" in user.ui.setupStatusLabel.text and not user.ui.setupInstallButton.enabled
 
 
 def test_a_worker_that_cannot_start_is_told(user):
@@ -120,7 +183,8 @@ def test_it_installs_without_blocking_and_looks_again(user, answers, record, mon
     assert user.ui.setupStatusLabel.text == "Done." and "two" in user.log
     commands = [" ".join(command) for command in asked]
     assert "-r" in commands[0] and "requirements.txt" in commands[0]
-    assert "light-the-torch" in commands[1] and "light_the_torch install torch>=2.2" in commands[2]
+    assert "light-the-torch" in commands[1]
+    assert "light_the_torch" in commands[2] and commands[2].endswith("install torch>=2.2")
 
 
 def test_a_run_without_torch_goes_on_after_the_installation(user, answers, record, monkeypatch, scene):
@@ -176,24 +240,6 @@ def _lives(pid):
 # ---------------------------------------------------------------- what was installed
 
 
-def wheel(folder, name, version="1.0", requires=()):
-    """A package with one empty module, as a wheel."""
-    path = Path(folder) / f"{name}-{version}-py3-none-any.whl"
-    info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
-    files = {
-        f"{name}.py": "",
-        f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{each},,\n" for each in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(path, "w") as archive:
-        for each, text in {**files, f"{info}/RECORD": record}.items():
-            archive.writestr(each, text)
-    return path
-
-
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A folder on Python's path, where "pip" installs a distribution."""
@@ -203,150 +249,137 @@ def site(tmp_path, monkeypatch):
     return folder
 
 
-def test_what_was_installed_is_listed_and_removed_again(user, answers, record, site, monkeypatch):
-    made = site / "tinytorch-3.1.dist-info"
-    code = f"import os; os.mkdir({str(made)!r}); open(os.path.join({str(made)!r}, 'METADATA'), 'w')"
-    fakePip(monkeypatch, code + ".write('Name: tinytorch\\nVersion: 3.1\\n')")
+def puts(site, name="tinytorch"):
+    """A program that installs what has this name and 3.5 MB into the site."""
+    info = str(site / f"{name}-3.1.dist-info")
+    return f"""
+import os
+os.mkdir({info!r})
+open(os.path.join({info!r}, 'METADATA'), 'w').write('Name: {name}\\nVersion: 3.1\\n')
+open(os.path.join({info!r}, 'RECORD'), 'w').write('{name}/a.so,,3000000\\n{name}/b.so,,500000\\n{name}/c.pyc,,\\n')
+"""
+
+
+def install(user):
     openSection(user)
     user.ui.setupInstallButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
-    assert installed() == {"tinytorch": "3.1"} and json.loads(record.read_text()) == ["tinytorch"]
-    assert rows(user)["Added: tinytorch"] == "\u2713 3.1"
-    asked = fakePip(monkeypatch, f"import shutil; shutil.rmtree({str(made)!r})")
+
+
+def test_what_was_installed_is_listed_and_removed_again(user, answers, record, site, monkeypatch):
+    fakePip(monkeypatch, puts(site))
+    install(user)
+    assert list(installed.listed()) == ["tinytorch"] and json.loads(record.read_text()) == ["tinytorch"]
+    assert rows(user)["Added: tinytorch"] == f"\u2713 3.1, 3.5 MB in {site}"
+    asked = fakePip(monkeypatch, f"import shutil; shutil.rmtree({str(site / 'tinytorch-3.1.dist-info')!r})")
     user.ui.setupRemoveButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
-    assert "tinytorch" in answers[-1] and asked[0][3:6] == ["uninstall", "-y", "tinytorch"]
-    assert installed() == {} and not user.ui.setupRemoveButton.enabled
+    assert "tinytorch" in answers[-1] and "4 MB" in answers[-1]
+    assert asked[0][3:6] == ["uninstall", "-y", "tinytorch"]
+    assert installed.listed() == {} and not user.ui.setupRemoveButton.enabled
 
 
 def test_what_was_there_before_is_never_listed(record):
-    assert "numpy" not in installed()
+    assert "numpy" not in installed.listed()
     record.write_text('["numpy", "gone"]')  # a record of an earlier version of Slicer
-    assert list(installed()) == ["numpy"]
+    assert list(installed.listed()) == ["numpy"]
+
+
+def test_pip_keeps_no_copies_of_what_it_downloads(user, answers, record, monkeypatch):
+    fakePip(monkeypatch, "import os; print('no cache', os.environ['PIP_NO_CACHE_DIR'])")
+    install(user)
+    assert "no cache 1" in user.log
+
+
+def test_a_record_that_cannot_be_written_is_told_and_nothing_hangs(user, answers, record, site, monkeypatch):
+    monkeypatch.setattr(installed, "_recordPath", lambda: str(record.parent / "gone" / "record.json"))
+    fakePip(monkeypatch, puts(site))
+    install(user)
+    assert "could not be written down: No such file" in user.ui.setupStatusLabel.text
+    assert "tinytorch" in user.ui.setupStatusLabel.text and not user.isShown("setupCancelButton")
+
+
+def test_a_failed_installation_tells_what_failed_and_what_is_not_recorded(user, answers, record, site, monkeypatch):
+    monkeypatch.setattr(installed, "_recordPath", lambda: str(record.parent / "gone" / "record.json"))
+    fakePip(monkeypatch, puts(site) + "raise SystemExit('[Errno 28]')")
+    install(user)
+    text = user.ui.setupStatusLabel.text
+    assert text.startswith("There is too little space") and "does not know of tinytorch" in text
+
+
+def test_an_interrupted_writing_leaves_the_old_record(record, site, monkeypatch):
+    record.write_text('["numpy"]')
+    before = installed.distributions()
+    exec(puts(site))
+
+    def full(_content, file):
+        file.write("[")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    assert "No space left" in installed.record(before).text and record.read_text() == '["numpy"]'
+
+
+def test_what_an_ended_pip_leaves_behind_does_no_harm(user, answers, record, site, monkeypatch):
+    fakePip(monkeypatch, puts(site), f"import os; os.mkdir({str(site / '~half-1.0.dist-info')!r})")
+    install(user)
+    assert user.ui.setupStatusLabel.text == "Done." and json.loads(record.read_text()) == ["tinytorch"]
+
+
+def test_a_python_that_is_gone_is_told(user, answers, record, monkeypatch):
+    monkeypatch.setattr(Installation, "_start", lambda self, _, onEnded: START(self, [["/not/there"]], onEnded))
+    install(user)
+    text = "pip cannot be started: No such file or directory. Reinstalling Slicer may help."
+    assert user.ui.setupStatusLabel.text == text
 
 
 # ---------------------------------------------------------------- bundles
 
 
-@pytest.fixture
-def madeBundle(tmp_path):
-    folder = tmp_path / "bundle here"
-    (folder / bundle.WHEELS).mkdir(parents=True)
-    wheel(bundle.wheels(folder), "tinyone", requires=["tinytwo"])
-    wheel(bundle.wheels(folder), "tinytwo")
-    bundle.seal(folder)
-    return folder
-
-
 @pytest.mark.slow
-def test_a_bundle_is_installed_without_an_index(madeBundle, tmp_path):
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    python = venv / ("Scripts" if os.name == "nt" else "bin") / "python"
-    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/"}
-    command = [python, bundle.__file__, "install", madeBundle, "tinyone"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    subprocess.run([python, "-c", "import tinyone, tinytwo"], check=True)
-
-
-@pytest.mark.slow
-def test_a_bundle_is_made_from_a_folder_of_packages(tmp_path):
-    source, folder = tmp_path / "source", tmp_path / "bundle"
-    source.mkdir()
-    wheel(source, "tinyone", requires=["tinytwo"])
-    wheel(source, "tinytwo")
-    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(source)}
-    command = [sys.executable, bundle.__file__, "download", folder, "tinyone"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    content = json.loads((folder / bundle.INDEX).read_text())
-    assert sorted(content["files"]) == ["tinyone-1.0-py3-none-any.whl", "tinytwo-1.0-py3-none-any.whl"]
+def test_a_bundle_is_made_by_a_click_and_installed_by_another(user, answers, record, site, tmp_path, monkeypatch):
+    toyIndex(tmp_path / "index", monkeypatch)
+    (tmp_path / "requirements.txt").write_text("tinyone\n")
+    monkeypatch.setattr(installation, "REQUIREMENTS", str(tmp_path / "requirements.txt"))
+    folder = tmp_path / "my bundle"
+    folder.mkdir()
+    monkeypatch.setattr(setupview, "chosenFolder", lambda *_: str(folder))
+    openSection(user)
+    answers.value = False
+    user.ui.bundleMakeButton.click()
+    assert "300 MB" in answers[0] and str(folder) in answers[0] and "build for the processor" in answers[0]
+    assert list(folder.iterdir()) == [] and user.ui.setupStatusLabel.text == "Cancelled."
+    answers.value = True
+    user.ui.bundleMakeButton.click()
+    user.wait(lambda: not user.panel.setup.isBusy, 60)
+    assert user.ui.setupStatusLabel.text == "Done.", user.log
+    assert "found by light_the_torch._cli" in user.log and sorted(os.listdir(folder)) == [bundle.INDEX, bundle.WHEELS]
+    names = ["tinyone-1.0-py3-none-any.whl", "tinytwo-1.0-py3-none-any.whl", "torch-2.5-py3-none-any.whl"]
+    assert sorted(json.loads((folder / bundle.INDEX).read_text())["files"]) == names
     bundle.check(folder)
 
-
-def _damage(folder):
-    (Path(bundle.wheels(folder)) / "tinyone-1.0-py3-none-any.whl").write_bytes(b"other")
-
-
-def _lose(folder):
-    (Path(bundle.wheels(folder)) / "tinytwo-1.0-py3-none-any.whl").unlink()
-
-
-def _unlist(folder):
-    (folder / bundle.INDEX).unlink()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("PIP_TARGET", str(site))  # not into the Python that runs this test
+    user.ui.bundleInstallButton.click()
+    user.wait(lambda: not user.panel.setup.isBusy, 60)
+    assert user.ui.setupStatusLabel.text == "Done.", user.log
+    assert set(installed.listed()) >= {"tinyone", "tinytwo"} and (site / "torch.py").exists()
 
 
-def _spoil(folder):
-    (folder / bundle.INDEX).write_text("{")
-
-
-def _foreign(folder):
-    bundle.seal(folder, {"python": "3.7", "platform": "amiga"})
-
-
-@pytest.mark.parametrize(
-    ("harm", "text"),
-    [
-        (_damage, "is damaged"), (_lose, "lacks the file"), (_unlist, "is no bundle"), (_spoil, "damaged"),
-        (_foreign, "Python 3.7 on amiga"),
-    ],
-)  # fmt: skip
-def test_a_bundle_that_cannot_be_used_is_refused_with_a_sentence(madeBundle, harm, text):
-    harm(madeBundle)
-    with pytest.raises(bundle.BundleError) as caught:
-        bundle.check(madeBundle)
-    assert text in caught.value.text and caught.value.text.endswith(".") and caught.value.action.endswith(".")
-    done = subprocess.run(
-        [sys.executable, bundle.__file__, "install", madeBundle, "tinyone"], capture_output=True, text=True
-    )
-    assert done.returncode == bundle.UNUSABLE and str(caught.value) in done.stdout
-
-
-def test_the_panel_installs_from_a_bundle_and_tells_what_is_wrong(user, answers, record, madeBundle, monkeypatch):
+def test_a_damaged_bundle_is_told_and_its_folder_is_no_place_for_another(user, record, tmp_path, monkeypatch):
+    (tmp_path / bundle.WHEELS).mkdir()
+    wheel(bundle.wheels(tmp_path), "tinyone")
+    bundle.seal(tmp_path)
+    wheel(bundle.wheels(tmp_path), "tinyone", requires=["tinytwo"])
     openSection(user)
-    monkeypatch.setattr(setupview, "chosenFolder", lambda *_: str(madeBundle))
-    _damage(madeBundle)
+    monkeypatch.setattr(setupview, "chosenFolder", lambda *_: str(tmp_path))
     user.ui.bundleInstallButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
     assert user.ui.setupStatusLabel.text.startswith("The bundle's file tinyone") and "is damaged" in user.log
     user.ui.bundleMakeButton.click()
     assert "not empty" in user.ui.setupStatusLabel.text
-
-
-# ---------------------------------------------------------------- pip's failures
-
-
-@pytest.mark.parametrize(
-    ("output", "text"),
-    [
-        ("urllib3.exceptions.SSLError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "inspects encrypted"),
-        ("ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407 Proxy Auth'))", "asks for a password"),
-        ("ProxyError('Cannot connect to proxy.', NewConnectionError('Connection refused'))", "proxy does not answer"),
-        ("NewConnectionError('<...>: Failed to establish a new connection: [Errno 111] Connection refused')", "does not answer"),
-        ("ERROR: No matching distribution found for torch>=2.2", "no build"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: 'x'", "cannot be written"),
-        ("ERROR: something else.\nmore", "something else"),
-        ("", "no reason given"),
-    ],
-)
-def test_each_failure_has_a_sentence_and_an_action(output, text):
-    error = explained(output)
-    assert text in error.text and error.text.endswith(".") and error.action.endswith(".")
-
-
-@pytest.mark.slow
-def test_what_pip_really_prints_without_a_network_and_with_a_dead_proxy_is_known():
-    def output(**variables):
-        command = installation.pip("download", "nosuchpackage", "--retries", "1", "--timeout", "2", "--dest", os.devnull)
-        environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "", **variables}
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-    alone = {"PIP_INDEX_URL": "https://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
-    done = output(**alone)
-    assert done.returncode and "does not answer" in explained(done.stdout + done.stderr).text
-    done = output(**alone, HTTPS_PROXY="http://127.0.0.1:9")
-    assert done.returncode and "proxy" in explained(done.stdout + done.stderr).text
 
 
 def test_the_section_fits_a_narrow_panel(user, record, tmp_path):

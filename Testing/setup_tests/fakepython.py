@@ -63,8 +63,10 @@ def download(behaviour, options):
     with open(behaviour / "calls", "a") as file:
         file.write("download " + " ".join(options) + "\n")
     folder = Path(options[options.index("--dest") + 1])
-    (folder / f"{len(list(folder.iterdir()))}.whl").write_text(" ".join(options))
-    return 0
+    name = "torch-1" if options[-1].startswith("torch==") else len(list(folder.iterdir()))
+    if name != "torch-1" or not (behaviour / "no_torch").exists():
+        (folder / f"{name}.whl").write_text(" ".join(options))
+    return 0  # as light-the-torch, which may fail without saying so
 
 
 if __name__ == "__main__":

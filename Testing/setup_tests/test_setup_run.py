@@ -212,9 +212,18 @@ def bundle(fresh, tmp_path):
 
 
 def test_a_bundle_has_what_the_set_up_installs(fresh, bundle):
-    assert json.loads((bundle / "bundle.json").read_text())["files"].keys() == {"0.whl", "1.whl", "2.whl"}
-    asked = [(bundle / "wheels" / f"{number}.whl").read_text() for number in range(3)]
+    names = ["0.whl", "1.whl", "torch-1.whl"]
+    assert sorted(json.loads((bundle / "bundle.json").read_text())["files"]) == names
+    asked = [(bundle / "wheels" / name).read_text() for name in names]
     assert "Testing/requirements.txt" in asked[0] and "--no-deps" in asked[1] and "torch==" in asked[2]
+
+
+def test_a_bundle_without_pytorch_is_not_called_complete(fresh, tmp_path):
+    fresh.set_up()
+    (fresh.behaviour / "no_torch").touch()
+    done = fresh.run("bundle", tmp_path / "a bundle")
+    assert done.returncode == 7 and "PyTorch could not be downloaded" in done.stderr
+    assert is_one_sentence_and_an_action(done.stderr) and not (tmp_path / "a bundle" / "bundle.json").exists()
 
 
 def test_an_environment_is_made_from_a_bundle_alone(fresh, bundle):
@@ -251,6 +260,9 @@ def test_a_folder_with_something_in_it_is_no_place_for_a_bundle(fresh, tmp_path)
     "output, text",
     [
         ("NewConnectionError: Failed to establish\nERROR: No matching distribution found for numpy", "the network"),
+        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "inspects encrypted connections"),
+        ("ProxyError('...', OSError('Tunnel connection failed: 407 Proxy'))", "asks for a password"),
+        ("ProxyError('Cannot connect to proxy.', NewConnectionError('Connection refused'))", "proxy does not answer"),
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "space on the disk"),
         ("ERROR: No matching distribution found for numpy==9", "No matching distribution found for numpy==9"),
     ],
