@@ -43,19 +43,21 @@ def evidence(image, labels, voxels, candidates) -> np.ndarray:
     ``image``: windowed intensities, about 0..1, and ``labels``: (k, j, i) on one grid. ``voxels``: (3, n), coordinates
     (i, j, k) on it. ``candidates``: (c, n). Returns (c, n).
     """
-    values, numbers = np.unique(labels, return_inverse=True)
+    values = np.unique(candidates)
+    numbers = np.searchsorted(values, labels).clip(max=len(values) - 1)
+    numbers = np.where(values[numbers] == labels, numbers + 1, 0)  # 0: no candidate of any voxel
     bins = _bins(image)
     brightness = _bins(ndimage.map_coordinates(image, voxels[::-1], order=1, mode="nearest"))
     at = voxels[::-1] / CELL + (0.5 / CELL - 0.5)  # cells, (k, j, i)
     result = np.full(candidates.shape, np.log(SURPRISE / BINS), np.float32)
     order = np.argsort(candidates, axis=None, kind="stable")
     ends = np.searchsorted(candidates.reshape(-1)[order], values, side="right")
-    starts = np.searchsorted(candidates.reshape(-1)[order], values, side="left")
-    boxes = ndimage.find_objects(numbers.reshape(labels.shape) + 1)
-    for number, (box, start, end) in enumerate(zip(boxes, starts, ends)):
+    boxes = ndimage.find_objects(numbers, len(values))
+    for number, (box, start, end) in enumerate(zip(boxes, [0, *ends], ends), start=1):
+        if box is None:  # it won nowhere
+            continue
         rank, column = np.divmod(order[start:end], candidates.shape[1])
-        inside = numbers.reshape(labels.shape)[box] == number
-        first, usual = _histograms(bins[box], inside, box)
+        first, usual = _histograms(bins[box], numbers[box] == number, box)
         result[rank, column] = np.log(_looked_up(usual, at[:, column] - first[:, None], brightness[column]))
     return result
 
