@@ -8,6 +8,7 @@ import slicer.util
 from . import models, pictures
 from .adaptation import isUnfinished
 from .dialogs import chosenFolder, chosenNewFile
+from .enginetexts import translated
 from .errors import RunError
 from .messages import _, stageText, timeText
 from .resultnodes import isExample, targetOf
@@ -155,7 +156,7 @@ class AdaptView:
         if task.secondsLeft is not None:
             text = _("{stage}, about {time} left").format(stage=text, time=timeText(task.secondsLeft))
         if task.warnings:
-            text = "\n".join([text, *task.warnings])
+            text = "\n".join([text, *map(translated, task.warnings)])
         if self.ui.adaptStatusLabel.text != text:
             self.ui.adaptStatusLabel.setText(text)
         self.ui.adaptProgressBar.setValue(round(100 * task.fraction))
@@ -175,7 +176,8 @@ class AdaptView:
         self._shown = (len(task.losses), task.picture)
 
     def onFinished(self, task):
-        self.ui.adaptStatusLabel.setText("\n".join([_("The model is done, and is now selected."), *task.warnings]))
+        lines = [_("The model is done, and is now selected."), *map(translated, task.warnings)]
+        self.ui.adaptStatusLabel.setText("\n".join(lines))
         self._end()
         self._onAdapted(task.output)
 

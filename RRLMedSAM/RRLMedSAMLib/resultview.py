@@ -3,6 +3,7 @@
 import qt
 
 from . import models
+from .enginetexts import translated
 from .messages import _, timeText
 from .resultnodes import companions, readReport
 from .review import isDoubtful, jumpTo, placeToCheck, rankedStructures, reasonsText
@@ -53,7 +54,8 @@ class ResultView:
         self._explain()
         self._showNodes([segmentation, *companions(segmentation)])
         self.ui.resultLabel.setText(figuresText(report))
-        self.ui.warningsLabel.setText("\n".join(_("Warning: {text}").format(text=text) for text in report["warnings"]))
+        warnings = [_("Warning: {text}").format(text=translated(text)) for text in report["warnings"]]
+        self.ui.warningsLabel.setText("\n".join(warnings))
         self.ui.warningsLabel.setVisible(bool(report["warnings"]))
 
     def _showStructure(self, row, structure):

@@ -97,7 +97,7 @@ def addVolume(name, array, ijkToRas=None, className="vtkMRMLScalarVolumeNode"):
 
 
 def addSegmentation(name, labels, structures, volume):
-    """A new segmentation node of a label map (k, j, i) on the volume's grid. ``structures``: {value: (name, colour)}."""
+    """A new segmentation node of labels (k, j, i) on the volume's grid. ``structures``: {value: (name, colour)}."""
     labelMap = addVolume(name, labels, className="vtkMRMLLabelMapVolumeNode")
     labelMap.CopyOrientation(volume)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
