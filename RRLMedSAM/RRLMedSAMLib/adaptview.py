@@ -205,9 +205,9 @@ class AdaptView:
         obstacle = None if isBusy else self._obstacle()
         button.setEnabled(not self._task.isStopping if isBusy else obstacle is None)
         if isBusy:
-            button.setText(_("Pause"))
+            button.setText(_("&Pause"))
         else:
-            button.setText(_("Resume") if chosen.adaptOutput and isUnfinished(chosen.adaptOutput) else _("Start"))
+            button.setText(_("Res&ume") if chosen.adaptOutput and isUnfinished(chosen.adaptOutput) else _("Sta&rt"))
         button.setToolTip(obstacle or _("Trains the networks on the unlabelled scans. Can be paused at any moment."))
         self.ui.adaptProgressBar.setVisible(isBusy)
         for widget in (

@@ -26,6 +26,7 @@ class Overlays:
         self.kind = None
         self._before = {}  # of each slice composite node, by ID
         self._made = []
+        self._undo = []  # (display node, what sets it, its value before the overlay)
         self._flicker = qt.QTimer()
         self._flicker.setInterval(FLICKER_MS)
         self._flicker.timeout.connect(self.flick)
@@ -66,7 +67,7 @@ class Overlays:
     def forget(self):
         """For a scene that is closed: there is nothing to go back to."""
         self._flicker.stop()
-        self.kind, self._before, self._made = None, {}, []
+        self.kind, self._before, self._made, self._undo = None, {}, [], []
 
     def flick(self):
         """Hides the atlas where it is shown, and the other way round."""
@@ -78,6 +79,7 @@ class Overlays:
     def _confidence(self, segmentation):
         node = confidenceOf(segmentation)
         display = node.GetDisplayNode()
+        self._undo.append((display, display.SetAndObserveColorNodeID, display.GetColorNodeID()))
         display.SetAndObserveColorNodeID(_colours().GetID())
         legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
         legend.SetTitleText(_("Confidence, %"))
@@ -88,13 +90,19 @@ class Overlays:
     def _showGrid(self, transform, target):
         transform.CreateDefaultDisplayNodes()
         display = transform.GetDisplayNode()
+        self._undo += [
+            (display, display.SetVisualizationMode, display.GetVisualizationMode()),
+            (display, display.SetGridSpacingMm, display.GetGridSpacingMm()),
+            (display, display.SetAndObserveRegionNode, display.GetRegionNode()),
+            (display, display.SetVisibility2D, display.GetVisibility2D()),
+            (display, display.SetVisibility, display.GetVisibility()),
+        ]
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetGridSpacingMm(GRID_SPACING)
         if target is not None:
             display.SetAndObserveRegionNode(target)
         display.SetVisibility2D(True)
         display.SetVisibility(True)
-        self._grid = display
 
     def _warpedAtlas(self, segmentation):
         """The atlas under the transform to the target: the slices show it where that brings it."""
@@ -126,14 +134,15 @@ class Overlays:
 
     def _takeAway(self):
         self._flicker.stop()
-        if self.kind == DEFORMATION and slicer.mrmlScene.IsNodePresent(self._grid):
-            self._grid.SetVisibility(False)
+        for display, set_, value in self._undo:
+            if slicer.mrmlScene.IsNodePresent(display):
+                set_(value)
         for composite in _composites():
             composite.SetForegroundVolumeID(None)
         for node in self._made:
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
-        self.kind, self._made = None, []
+        self.kind, self._made, self._undo = None, [], []
 
 
 def _composites():

@@ -3,6 +3,7 @@
 import numpy as np
 import phantom
 import pytest
+import qt
 import slicer
 import slicer.util
 from driver import Driver
@@ -120,23 +121,51 @@ def test_the_slices_go_there_and_begin_anew_after_the_last(user, slices):
     assert [row for row, _place in seen] == [0, 1, 2, 0] and seen[3] == seen[0] and seen[0][1] != seen[1][1]
 
 
+def test_the_arrow_keys_move_the_slices_as_a_click_does(user, slices):
+    table = user.ui.structuresTable
+    user.ui.nextPlaceButton.click()
+    first = slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3)
+    for event in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):
+        qt.QApplication.sendEvent(table, qt.QKeyEvent(event, qt.Qt.Key_Down, qt.Qt.NoModifier))
+    assert table.currentRow() == 1 and user.ui.reasonLabel.text.startswith("liver:")
+    second = slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3)
+    assert second != first
+    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, 0, 0, first, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+    user.panel.update()  # fills the table anew
+    assert table.currentRow() == 1
+    assert slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3) == first
+
+
+def test_the_next_place_is_selected_when_the_segment_editor_is_opened(user, editor):
+    node = editing.editorNode()
+    assert node.GetSegmentationNode() is None
+    for segmentId in ("id-lung", "id-liver"):
+        user.ui.nextPlaceButton.click()
+        assert node.GetSegmentationNode() is result(user) and node.GetSelectedSegmentID() == segmentId
+        assert node.GetSourceVolumeNode() is targetOf(result(user))
+    assert editor == []  # nobody is brought to another module
+
+
 # ---------------------------------------------------------------- overlays
 
 
 def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
     before = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
     confidence = confidenceOf(result(user))
+    ownColours = confidence.GetDisplayNode().GetColorNode()
     user.ui.confidenceOverlayButton.click()
     assert all(c.GetForegroundVolumeID() == confidence.GetID() for c in slices)
     assert all(c.GetBackgroundVolumeID() == targetOf(result(user)).GetID() for c in slices)
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence)
     assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
     colours = confidence.GetDisplayNode().GetColorNode()
+    assert colours is not ownColours
     assert colours.GetName() == overlays.COLOUR_NODE and colours.GetNumberOfColors() == 101
     assert user.ui.confidenceOverlayButton.checked and user.ui.backButton.enabled
     user.ui.backButton.click()
     after = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
     assert after == before and slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence) is None
+    assert confidence.GetDisplayNode().GetColorNode() is ownColours
     assert not user.ui.confidenceOverlayButton.checked and not user.ui.backButton.enabled
 
 
@@ -147,6 +176,18 @@ def test_the_grid_is_shown_on_the_target(user, slices):
     assert display.GetVisualizationMode() == display.VIS_MODE_GRID and display.GetRegionNode() is targetOf(result(user))
     user.ui.deformationOverlayButton.click()  # a second click
     assert not display.GetVisibility()
+
+
+def test_a_grid_that_the_user_had_shown_stays(user, slices):
+    transform = transformOf(result(user))
+    transform.CreateDefaultDisplayNodes()
+    display = transform.GetDisplayNode()
+    display.SetVisibility(True)
+    display.SetVisualizationMode(display.VIS_MODE_CONTOUR)
+    user.ui.deformationOverlayButton.click()
+    user.ui.backButton.click()
+    assert display.GetVisibility() and not display.GetVisibility2D()
+    assert display.GetVisualizationMode() == display.VIS_MODE_CONTOUR and display.GetRegionNode() is None
 
 
 def test_the_atlas_flickers_where_the_transform_brings_it(user, slices, nodes, scene):
@@ -222,7 +263,7 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     user.click()
     second = result(user)
     assert second is not first and np.array_equal(mask(first), corrected) and not np.array_equal(mask(second), corrected)
-    assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Keep 1 corrected segments"
+    assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Kee&p 1 corrected segments"
     liver = mask(second, "liver")
     user.ui.copyEditsButton.click()
     assert np.array_equal(mask(second), corrected) and user.status == "Kept as corrected: lung."
@@ -230,6 +271,47 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     ids = list(second.GetSegmentation().GetSegmentIDs())
     assert ids == list(first.GetSegmentation().GetSegmentIDs()) and not user.isShown("copyEditsButton")
     assert editing.editedSegments(second)[-1:] == ["id-lung"]
+
+
+def test_what_is_corrected_later_in_an_earlier_result_can_be_kept_too(user):
+    first = result(user)
+    user.click()
+    second = result(user)
+    assert not user.isShown("copyEditsButton")
+    corrected = np.roll(mask(first), 2, axis=2)
+    draw(first, corrected)
+    user.loaded.exit()  # to the Segment Editor, say
+    user.loaded.enter()
+    assert user.isShown("copyEditsButton")
+    user.ui.copyEditsButton.click()
+    assert np.array_equal(mask(second), corrected) and not user.isShown("copyEditsButton")
+    user.panel.update()
+    assert not user.isShown("copyEditsButton")  # not offered again
+    draw(first, np.roll(corrected, 1, axis=1))
+    user.panel.update()
+    assert user.isShown("copyEditsButton")
+
+
+def test_an_earlier_result_can_be_shown_again(user, nodes, scene, slices):
+    first, target = result(user), nodes[2]
+    other = phantom.volume(scene, "another target", (18, 26, 30), seed=2)
+    user.ui.targetSelector.setCurrentNode(other)
+    user.click()
+    second, selector = result(user), user.ui.resultSelector
+    assert second is not first and selector.currentNode() is second
+    offered = [selector.nodeFromIndex(n) for n in range(selector.nodeCount())]
+    assert offered == [first, second]  # not the atlas's segments
+    selector.setCurrentNode(first)
+    selector.nodeActivated.emit(first)  # as where the user does that
+    assert result(user) is first and user.nodeNames[0] == first.GetName()
+    assert all(each.GetBackgroundVolumeID() == target.GetID() for each in slices)
+    selector.setCurrentNode(None)
+    assert user.isShown("resultsCollapsibleButton") and user.table == [] and user.nodeNames == []
+    assert user.ui.reasonLabel.text == "Choose a result above." and not user.isShown("warningsLabel")
+    buttons = ("nextPlaceButton", "editButton", "refineButton", "confidenceOverlayButton", "exampleButton")
+    assert not any(getattr(user.ui, name).enabled for name in buttons)
+    selector.setCurrentNode(second)
+    assert [row[0] for row in user.table] == ["lung", "liver", "empty"] and user.ui.nextPlaceButton.enabled
 
 
 def test_a_corrected_case_becomes_the_atlas(user, nodes):
