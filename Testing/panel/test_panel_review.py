@@ -1,5 +1,7 @@
 """Where to look first, overlays on the slices, correction in the Segment Editor, and what is kept of it."""
 
+import json
+
 import numpy as np
 import phantom
 import pytest
@@ -167,6 +169,32 @@ def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
     assert after == before and slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence) is None
     assert confidence.GetDisplayNode().GetColorNode() is ownColours
     assert not user.ui.confidenceOverlayButton.checked and not user.ui.backButton.enabled
+
+
+def test_the_confidences_colours_are_told_apart_by_lightness_alone(user, slices):
+    """By every kind of colour vision, and in print: the surer the darker, and the more transparent."""
+    user.ui.confidenceOverlayButton.click()
+    table = confidenceOf(result(user)).GetDisplayNode().GetColorNode()
+    colours = np.zeros((101, 4))
+    for percent in range(101):
+        table.GetColor(percent, colours[percent])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = linear[:, :3] @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)  # CIE L*, 0 to 100
+    assert (np.diff(lightness) < -0.3).all() and lightness[0] - lightness[50] > 20 and lightness[50] - lightness[100] > 20
+    assert (np.diff(colours[:, 3]) < 0).all()
+
+
+def test_doubt_is_told_by_a_sign_and_not_by_a_colour(user):
+    segmentation = result(user)
+    report = readReport(segmentation)
+    report["structures"][0]["confidence"] = 42.0
+    segmentation.SetAttribute("RRLMedSAM.report", json.dumps(report))
+    user.panel.update()
+    assert user.table[0][1] == "\u26a0 42 %" and "\u26a0" not in user.table[1][1]
+    table = user.ui.structuresTable
+    items = [table.item(row, column) for row in range(table.rowCount) for column in range(3)]
+    assert all(each.background().style() == qt.Qt.NoBrush == each.foreground().style() for each in items)
 
 
 def test_the_grid_is_shown_on_the_target(user, slices):
