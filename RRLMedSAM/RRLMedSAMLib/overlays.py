@@ -10,7 +10,8 @@ from .resultnodes import confidenceOf, sourcesOf, targetOf, transformOf
 
 CONFIDENCE, DEFORMATION, ATLAS = "confidence", "deformation", "atlas"
 COLOURS = np.array([[1.0, 0.95, 0.3], [0.95, 0.5, 0.1], [0.35, 0.1, 0.45]])  # of 0, 50 and 100 %; light is doubtful
-OPAQUE = 0.85  # at 0 %; what is sure is not covered
+SURE = 90  # percent; what is surer is not covered (in MRML a colour's own opacity is all or nothing)
+OPACITY = 0.7  # of what covers the image
 GRID_SPACING = 8.0  # mm
 FLICKER_MS = 600
 COLOUR_NODE = "RRLMedSAM confidence colours"
@@ -52,7 +53,7 @@ class Overlays:
             if target is not None:
                 composite.SetBackgroundVolumeID(target.GetID())
             composite.SetForegroundVolumeID(foreground.GetID())
-            composite.SetForegroundOpacity(1.0)
+            composite.SetForegroundOpacity(OPACITY if kind == CONFIDENCE else 1.0)
         if kind == ATLAS:
             self._flicker.start()
 
@@ -150,7 +151,7 @@ def _composites():
 
 
 def _colours():
-    """The table of 101 colours, one for each percent, the surer the more transparent."""
+    """The table of 101 colours, one for each percent."""
     for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
         if node.GetName() == COLOUR_NODE:
             return node
@@ -159,5 +160,5 @@ def _colours():
     node.SetNumberOfColors(101)
     for percent in range(101):
         colour = [np.interp(percent, (0, 50, 100), COLOURS[:, part]) for part in range(3)]
-        node.SetColor(percent, f"{percent} %", *colour, OPAQUE * (1 - percent / 100))
+        node.SetColor(percent, f"{percent} %", *colour, 1.0 if percent <= SURE else 0.0)
     return node

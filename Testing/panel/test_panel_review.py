@@ -172,7 +172,7 @@ def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
 
 
 def test_the_confidences_colours_are_told_apart_by_lightness_alone(user, slices):
-    """By every kind of colour vision, and in print: the surer the darker, and the more transparent."""
+    """By every kind of colour vision, and in print: the surer the darker."""
     user.ui.confidenceOverlayButton.click()
     table = confidenceOf(result(user)).GetDisplayNode().GetColorNode()
     colours = np.zeros((101, 4))
@@ -182,7 +182,35 @@ def test_the_confidences_colours_are_told_apart_by_lightness_alone(user, slices)
     luminance = linear[:, :3] @ [0.2126, 0.7152, 0.0722]
     lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)  # CIE L*, 0 to 100
     assert (np.diff(lightness) < -0.3).all() and lightness[0] - lightness[50] > 20 and lightness[50] - lightness[100] > 20
-    assert (np.diff(colours[:, 3]) < 0).all()
+
+
+def test_the_image_is_seen_through_the_confidence_and_not_covered_where_it_is_sure(user, mrml):
+    target, confidence = targetOf(result(user)), confidenceOf(result(user))
+    slicer.util.arrayFromVolume(target)[:] = 100
+    slicer.util.arrayFromVolumeModified(target)
+    slicer.util.arrayFromVolume(confidence)[:] = 99
+    slicer.util.arrayFromVolumeModified(confidence)
+    target.GetDisplayNode().AutoWindowLevelOff()
+    target.GetDisplayNode().SetWindowLevelMinMax(0, 200)
+    result(user).GetDisplayNode().SetVisibility(False)
+    view = SliceView(mrml, "Red", (90, 90))
+    bounds = np.zeros(6)
+    target.GetRASBounds(bounds)
+    view.show(target, bounds.reshape(3, 2).mean(1))
+
+    def middle():
+        return view.image()[45, 45].astype(int)
+
+    plain = middle()
+    user.ui.confidenceOverlayButton.click()
+    assert np.array_equal(middle(), plain)
+    slicer.util.arrayFromVolume(confidence)[:] = 40
+    slicer.util.arrayFromVolumeModified(confidence)
+    doubtful = middle()
+    slicer.util.arrayFromVolume(target)[:] = 20
+    slicer.util.arrayFromVolumeModified(target)
+    assert (np.abs(doubtful - plain).max() > 40) and (middle() < doubtful - 10).all()
+    view.close()
 
 
 def test_doubt_is_told_by_a_sign_and_not_by_a_colour(user):
