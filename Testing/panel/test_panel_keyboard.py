@@ -108,3 +108,18 @@ def test_the_tab_key_goes_from_top_to_bottom(driver, scene):
     assert {"structuresTable", "editButton", "backButton", "setupCheckButton", "bundleInstallButton"} <= names
     for (y, x), (nextY, nextX) in zip(places, places[1:]):
         assert nextY > y + 8 or (nextY > y - 8 and nextX > x), [widget.objectName for widget in order]
+
+
+def test_the_tab_key_leaves_a_table(driver, scene):
+    """Else it would go through all its cells first."""
+    driver.choose(*sampledata.addPhantom())
+    driver.click()
+    driver.window.activateWindow()
+    tables = [getattr(driver.ui, name) for name in NAMES if name.endswith("Table")]
+    assert len(tables) == 3 and not any(table.tabKeyNavigation for table in tables)
+    table = driver.ui.structuresTable
+    table.setFocus()
+    pump()
+    for event in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):
+        qt.QApplication.sendEvent(table, qt.QKeyEvent(event, qt.Qt.Key_Tab, qt.Qt.NoModifier))
+    assert driver.ui.nextPlaceButton.hasFocus()

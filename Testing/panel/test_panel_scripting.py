@@ -112,6 +112,7 @@ def headless(script, scene, folder, monkeypatch):
     storage.SetFileName(str(folder / "atlas.seg.nrrd"))
     storage.WriteData(slicer.util.getNode("atlas segmentation"))
     scene.Clear(False)
+    scene.SetRootDirectory(str(folder))  # as the example's working folder
     script("glob.glob")
     expected = [f"targets/{name}{end}" for name in ("one", "two") for end in (".seg.nrrd", "-atlas-to-target.h5")]
     assert sorted(path for _class, path in saved) == sorted(expected)
