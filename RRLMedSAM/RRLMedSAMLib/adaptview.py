@@ -21,8 +21,8 @@ class AdaptView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
     ``inputs()``: the chosen atlas volume and segmentation. ``onAdapted(path)``: called with a finished package.
-    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and calls
-    ``then()`` when it is there.
+    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and
+    calls ``then()`` when it is there.
     """
 
     def __init__(self, ui, logic, inputs, onAdapted, onChanged, install):

@@ -11,8 +11,8 @@ from .resultnodes import isExample, setExample, targetOf
 class ReviewView:
     """``ui``: the panel's widgets; ``results``: its `ResultView`.
 
-    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``onExample()``: called
-    when a case becomes a labelled example, or is none any more. ``say(text)``: shows a text as status.
+    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``onExample()``:
+    called when a case becomes a labelled example, or is none any more. ``say(text)``: shows a text as status.
     """
 
     def __init__(self, ui, results, useAsAtlas, refine, onExample, say):

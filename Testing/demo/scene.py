@@ -1,4 +1,4 @@
-"""The result in a MRML scene against the truth, and the scene's nodes as files. Slicer's conventions: RAS mm, camelCase."""
+"""The result in a MRML scene against the truth, and the scene's nodes as files. As in Slicer: RAS mm, camelCase."""
 
 import numpy as np
 import slicer

@@ -1,4 +1,4 @@
-"""Phantom and brain in the module 'Sample Data': registered when the application has started, made without a network."""
+"""Phantom and brain in the module 'Sample Data': registered after the application's start, made without a network."""
 
 import socket
 import struct
