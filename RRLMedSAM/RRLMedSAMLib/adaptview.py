@@ -8,6 +8,7 @@ import slicer.util
 from . import models, pictures
 from .adaptation import isUnfinished
 from .dialogs import chosenFolder, chosenNewFile
+from .enginetexts import translated
 from .errors import RunError
 from .messages import _, stageText, timeText
 from .resultnodes import isExample, targetOf
@@ -20,8 +21,8 @@ class AdaptView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
     ``inputs()``: the chosen atlas volume and segmentation. ``onAdapted(path)``: called with a finished package.
-    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and calls
-    ``then()`` when it is there.
+    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and
+    calls ``then()`` when it is there.
     """
 
     def __init__(self, ui, logic, inputs, onAdapted, onChanged, install):
@@ -155,7 +156,7 @@ class AdaptView:
         if task.secondsLeft is not None:
             text = _("{stage}, about {time} left").format(stage=text, time=timeText(task.secondsLeft))
         if task.warnings:
-            text = "\n".join([text, *task.warnings])
+            text = "\n".join([text, *map(translated, task.warnings)])
         if self.ui.adaptStatusLabel.text != text:
             self.ui.adaptStatusLabel.setText(text)
         self.ui.adaptProgressBar.setValue(round(100 * task.fraction))
@@ -175,7 +176,8 @@ class AdaptView:
         self._shown = (len(task.losses), task.picture)
 
     def onFinished(self, task):
-        self.ui.adaptStatusLabel.setText("\n".join([_("The model is done, and is now selected."), *task.warnings]))
+        lines = [_("The model is done, and is now selected."), *map(translated, task.warnings)]
+        self.ui.adaptStatusLabel.setText("\n".join(lines))
         self._end()
         self._onAdapted(task.output)
 
@@ -203,9 +205,9 @@ class AdaptView:
         obstacle = None if isBusy else self._obstacle()
         button.setEnabled(not self._task.isStopping if isBusy else obstacle is None)
         if isBusy:
-            button.setText(_("Pause"))
+            button.setText(_("&Pause"))
         else:
-            button.setText(_("Resume") if chosen.adaptOutput and isUnfinished(chosen.adaptOutput) else _("Start"))
+            button.setText(_("Res&ume") if chosen.adaptOutput and isUnfinished(chosen.adaptOutput) else _("Sta&rt"))
         button.setToolTip(obstacle or _("Trains the networks on the unlabelled scans. Can be paused at any moment."))
         self.ui.adaptProgressBar.setVisible(isBusy)
         for widget in (

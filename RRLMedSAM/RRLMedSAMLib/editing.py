@@ -5,9 +5,9 @@ import slicer
 import slicer.util
 
 from .atlaslabels import BINARY_LABELMAP, imageFrame
-from .resultnodes import readReport, refinedFrom, targetOf
+from .resultnodes import readReport, refinedFrom, results, targetOf
 from .scene import ijkToRas
-from .sceneinput import IS_RESULT, imageArray
+from .sceneinput import imageArray
 
 EDITOR_TAG = "SegmentEditor"  # of the singleton node that the module Segment Editor works with
 
@@ -22,8 +22,8 @@ def editorNode():
     return node
 
 
-def openEditor(segmentation, segmentId):
-    """Shows the module Segment Editor with the result, its target and the segment selected."""
+def selectInEditor(segmentation, segmentId):
+    """Lets the Segment Editor work on the result, its target and the segment when it is opened next."""
     node = editorNode()
     node.SetAndObserveSegmentationNode(segmentation)
     target = targetOf(segmentation)
@@ -31,6 +31,11 @@ def openEditor(segmentation, segmentId):
         node.SetAndObserveSourceVolumeNode(target)
     if segmentId is not None:
         node.SetSelectedSegmentID(segmentId)
+
+
+def openEditor(segmentation, segmentId):
+    """Shows the module Segment Editor, as `selectInEditor` has prepared it."""
+    selectInEditor(segmentation, segmentId)
     slicer.util.selectModule("SegmentEditor")
 
 
@@ -91,20 +96,21 @@ def _signatures(segmentation):
     return found
 
 
-def earlierEdits(segmentation):
-    """Other results on the same target that have corrected segments: [(segmentation, segment IDs)].
-
-    Those that this one was refined from are none of them: it has what was corrected in them.
-    """
-    target, found, known = targetOf(segmentation), [], [segmentation]
+def otherResults(segmentation):
+    """The other results on the same target, but those that this one was refined from: it has their corrections."""
+    target, known = targetOf(segmentation), [segmentation]
     while (origin := refinedFrom(known[-1])) is not None and origin not in known:
         known.append(origin)
-    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-        if node not in known and node.GetAttribute(IS_RESULT) and targetOf(node) is target:
-            edited = editedSegments(node)
-            if edited:
-                found.append((node, edited))
-    return found
+    return [node for node in results() if node not in known and targetOf(node) is target]
+
+
+def changeTime(segmentation):
+    """VTK's time of the last change of the segments: of their voxels, names or status."""
+    segments = segmentation.GetSegmentation()
+    layers = range(segments.GetNumberOfLayers(BINARY_LABELMAP))
+    parts = [segments.GetNthSegment(number) for number in range(segments.GetNumberOfSegments())]
+    parts += [segments.GetLayerDataObject(layer, BINARY_LABELMAP) for layer in layers]
+    return max(part.GetMTime() for part in (segments, *parts) if part is not None)
 
 
 def copyEdits(source, segmentIds, result):

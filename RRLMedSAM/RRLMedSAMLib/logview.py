@@ -1,5 +1,6 @@
 """The status line and the log of the panel."""
 
+from .enginetexts import translated
 from .messages import _, stageText, timeText
 
 LONG_SILENCE = 15  # seconds of the worker, after which the user is told of it
@@ -38,7 +39,7 @@ class LogView:
         if text != self._status:
             self.say(text, log=stageText(task.stage))
         for warning in task.warnings[self._warningsShown :]:
-            self.line(_("Warning: {text}").format(text=warning))
+            self.line(_("Warning: {text}").format(text=translated(warning)))
         self._warningsShown = len(task.warnings)
         self.showWorkersLog()
 

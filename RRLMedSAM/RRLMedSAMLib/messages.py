@@ -61,7 +61,7 @@ def processFailure(broken, silence):
             _("The computation did not answer for {silence} seconds and was ended."),
             _("Click again; if it persists, choose the device CPU."),
         ),
-        "killed": (_("The computation was ended."), ""),
+        "killed": (_("The computation was ended."), _("Click again to start it anew.")),
     }
     kind = "killed_by_system" if broken.kind == "died" and broken.exitCode in KILLED else broken.kind
     text, action = texts[kind]
@@ -93,7 +93,7 @@ def inputMissing(role):
     return RunError(
         "input_missing",
         _("The {role} is no longer in the scene, so the run was stopped.").format(role=role),
-        _("Nothing was added."),
+        _("Nothing was added. Choose another node, then click again."),
     )
 
 

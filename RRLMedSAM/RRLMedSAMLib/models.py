@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 from RRLMedSAMEngine.card import Card, read_card, read_weights
 from RRLMedSAMEngine.errors import EngineError
 
+from .enginetexts import translated
 from .messages import _
 
 AUTOMATIC, INSTANT = "auto", "instant"  # the engine's words
@@ -54,7 +55,7 @@ def choice(value):
     try:
         card = read_card(path)
     except EngineError as error:
-        return _unusable(str(error))
+        return _unusable(f"{translated(error.text)} {translated(error.action)}")
     return Choice(card.summary, card)
 
 

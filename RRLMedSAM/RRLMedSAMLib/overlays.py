@@ -10,7 +10,8 @@ from .resultnodes import confidenceOf, sourcesOf, targetOf, transformOf
 
 CONFIDENCE, DEFORMATION, ATLAS = "confidence", "deformation", "atlas"
 COLOURS = np.array([[1.0, 0.95, 0.3], [0.95, 0.5, 0.1], [0.35, 0.1, 0.45]])  # of 0, 50 and 100 %; light is doubtful
-OPAQUE = 0.85  # at 0 %; what is sure is not covered
+SURE = 90  # percent; what is surer is not covered (in MRML a colour's own opacity is all or nothing)
+OPACITY = 0.7  # of what covers the image
 GRID_SPACING = 8.0  # mm
 FLICKER_MS = 600
 COLOUR_NODE = "RRLMedSAM confidence colours"
@@ -26,6 +27,7 @@ class Overlays:
         self.kind = None
         self._before = {}  # of each slice composite node, by ID
         self._made = []
+        self._undo = []  # (display node, what sets it, its value before the overlay)
         self._flicker = qt.QTimer()
         self._flicker.setInterval(FLICKER_MS)
         self._flicker.timeout.connect(self.flick)
@@ -51,7 +53,7 @@ class Overlays:
             if target is not None:
                 composite.SetBackgroundVolumeID(target.GetID())
             composite.SetForegroundVolumeID(foreground.GetID())
-            composite.SetForegroundOpacity(1.0)
+            composite.SetForegroundOpacity(OPACITY if kind == CONFIDENCE else 1.0)
         if kind == ATLAS:
             self._flicker.start()
 
@@ -66,7 +68,7 @@ class Overlays:
     def forget(self):
         """For a scene that is closed: there is nothing to go back to."""
         self._flicker.stop()
-        self.kind, self._before, self._made = None, {}, []
+        self.kind, self._before, self._made, self._undo = None, {}, [], []
 
     def flick(self):
         """Hides the atlas where it is shown, and the other way round."""
@@ -78,6 +80,7 @@ class Overlays:
     def _confidence(self, segmentation):
         node = confidenceOf(segmentation)
         display = node.GetDisplayNode()
+        self._undo.append((display, display.SetAndObserveColorNodeID, display.GetColorNodeID()))
         display.SetAndObserveColorNodeID(_colours().GetID())
         legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
         legend.SetTitleText(_("Confidence, %"))
@@ -88,13 +91,19 @@ class Overlays:
     def _showGrid(self, transform, target):
         transform.CreateDefaultDisplayNodes()
         display = transform.GetDisplayNode()
+        self._undo += [
+            (display, display.SetVisualizationMode, display.GetVisualizationMode()),
+            (display, display.SetGridSpacingMm, display.GetGridSpacingMm()),
+            (display, display.SetAndObserveRegionNode, display.GetRegionNode()),
+            (display, display.SetVisibility2D, display.GetVisibility2D()),
+            (display, display.SetVisibility, display.GetVisibility()),
+        ]
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetGridSpacingMm(GRID_SPACING)
         if target is not None:
             display.SetAndObserveRegionNode(target)
         display.SetVisibility2D(True)
         display.SetVisibility(True)
-        self._grid = display
 
     def _warpedAtlas(self, segmentation):
         """The atlas under the transform to the target: the slices show it where that brings it."""
@@ -126,14 +135,15 @@ class Overlays:
 
     def _takeAway(self):
         self._flicker.stop()
-        if self.kind == DEFORMATION and slicer.mrmlScene.IsNodePresent(self._grid):
-            self._grid.SetVisibility(False)
+        for display, set_, value in self._undo:
+            if slicer.mrmlScene.IsNodePresent(display):
+                set_(value)
         for composite in _composites():
             composite.SetForegroundVolumeID(None)
         for node in self._made:
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
-        self.kind, self._made = None, []
+        self.kind, self._made, self._undo = None, [], []
 
 
 def _composites():
@@ -141,7 +151,7 @@ def _composites():
 
 
 def _colours():
-    """The table of 101 colours, one for each percent, the surer the more transparent."""
+    """The table of 101 colours, one for each percent."""
     for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
         if node.GetName() == COLOUR_NODE:
             return node
@@ -150,5 +160,5 @@ def _colours():
     node.SetNumberOfColors(101)
     for percent in range(101):
         colour = [np.interp(percent, (0, 50, 100), COLOURS[:, part]) for part in range(3)]
-        node.SetColor(percent, f"{percent} %", *colour, OPAQUE * (1 - percent / 100))
+        node.SetColor(percent, f"{percent} %", *colour, 1.0 if percent <= SURE else 0.0)
     return node

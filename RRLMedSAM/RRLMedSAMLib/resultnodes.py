@@ -2,6 +2,8 @@
 
 import json
 
+import slicer.util
+
 from .sceneinput import IS_RESULT, roleNames
 
 ATTRIBUTE = "RRLMedSAM."  # prefix of node attributes and reference roles
@@ -32,6 +34,12 @@ def markAsRefined(segmentation, origin):
     """Says which corrected result it was refined from, whose transforms are its own as well."""
     segmentation.SetNodeReferenceID(ATTRIBUTE + "refinedFrom", origin.GetID())
     addCompanions(segmentation, [node for node in companions(origin) if node.IsA("vtkMRMLTransformNode")])
+
+
+def results():
+    """The segmentation nodes of the scene that runs made, the first run's first."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return [node for node in nodes if node.GetAttribute(IS_RESULT)]
 
 
 def readReport(segmentationNode):

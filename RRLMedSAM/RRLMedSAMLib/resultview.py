@@ -3,9 +3,13 @@
 import qt
 
 from . import models
+from .editing import selectInEditor
+from .enginetexts import translated
 from .messages import _, timeText
-from .resultnodes import companions, readReport
+from .resultnodes import companions, readReport, results, targetOf
 from .review import isDoubtful, jumpTo, placeToCheck, rankedStructures, reasonsText
+from .scene import showInSlices
+from .sceneinput import IS_RESULT
 
 SWATCH = 12  # pixels
 DOUBTFUL = "\u26a0"  # told without a colour
@@ -25,8 +29,11 @@ class ResultView:
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column in (1, 2):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.currentCellChanged.connect(self.onCurrentCellChanged)
         table.cellClicked.connect(self.onStructureClicked)
         ui.nextPlaceButton.clicked.connect(self.onNextPlaceButton)
+        ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", IS_RESULT, "1")
+        ui.resultSelector.connect("nodeActivated(vtkMRMLNode*)", self.onResultChosen)
 
     @property
     def segmentId(self):
@@ -39,22 +46,28 @@ class ResultView:
         report = readReport(segmentation)
         selected = self.segmentId if segmentation is self.segmentation else None
         self.segmentation = segmentation if report else None
-        self.ui.resultsCollapsibleButton.setVisible(report is not None)
-        self._rows = []
-        self.ui.structuresTable.setRowCount(0)
-        if report is None:
-            return
-        self._rows = rankedStructures(segmentation, report)
-        self.ui.structuresTable.setRowCount(len(self._rows))
+        self.ui.resultsCollapsibleButton.setVisible(bool(results()))
+        self.ui.nextPlaceButton.setEnabled(report is not None)
+        self._rows = rankedStructures(segmentation, report) if report else []
+        self._fillTable(selected)
+        self._explain()
+        self._showNodes([segmentation, *companions(segmentation)] if report else [])
+        self.ui.resultLabel.setText(figuresText(report) if report else "")
+        warnings = [_("Warning: {text}").format(text=translated(text)) for text in report["warnings"]] if report else []
+        self.ui.warningsLabel.setText("\n".join(warnings))
+        self.ui.warningsLabel.setVisible(bool(warnings))
+
+    def _fillTable(self, selected):
+        """``selected``: ID of the segment whose row is the current one, or None. The slices stay where they are."""
+        table = self.ui.structuresTable
+        wasBlocked = table.blockSignals(True)
+        table.setRowCount(0)
+        table.setRowCount(len(self._rows))
         for row, structure in enumerate(self._rows):
             self._showStructure(row, structure)
             if structure["segment"] == selected:
-                self.ui.structuresTable.setCurrentCell(row, 0)
-        self._explain()
-        self._showNodes([segmentation, *companions(segmentation)])
-        self.ui.resultLabel.setText(figuresText(report))
-        self.ui.warningsLabel.setText("\n".join(_("Warning: {text}").format(text=text) for text in report["warnings"]))
-        self.ui.warningsLabel.setVisible(bool(report["warnings"]))
+                table.setCurrentCell(row, 0)
+        table.blockSignals(wasBlocked)
 
     def _showStructure(self, row, structure):
         segment = self.segmentation.GetSegmentation().GetSegment(structure["segment"])
@@ -80,17 +93,26 @@ class ResultView:
             names.addItem(node.GetName())
             names.item(row).setToolTip(_("Added to the scene: {name}").format(name=node.GetName()))
 
+    def onResultChosen(self, segmentation):
+        """The user has chosen another result, maybe of another target."""
+        if segmentation is not None:
+            showInSlices(targetOf(segmentation))
+
+    def onCurrentCellChanged(self, row, _column, previousRow, _previousColumn):
+        """By the arrow keys, too."""
+        if row >= 0 and row != previousRow:
+            self.onStructureClicked(row)
+
     def onStructureClicked(self, row, _column=0):
-        """Moves the slices to the place of the structure that is the least sure."""
+        """Moves the slices to the least sure place of the structure, and selects it for the Segment Editor."""
         self._explain()
+        selectInEditor(self.segmentation, self._rows[row]["segment"])
         place = placeToCheck(self.segmentation, self._rows[row])
         if place is not None:
             jumpTo(place)
 
     def onNextPlaceButton(self, _checked=False):
         """Selects the next row, the first one after the last, and goes there."""
-        if not self._rows:
-            return
         row = (self.ui.structuresTable.currentRow() + 1) % len(self._rows)
         self.ui.structuresTable.setCurrentCell(row, 0)
         self.onStructureClicked(row)
@@ -99,7 +121,9 @@ class ResultView:
         """Says of the selected structure why it is to be looked at; of none, how many are."""
         row = self.ui.structuresTable.currentRow()
         doubtful = [structure for structure in self._rows if isDoubtful(structure)]
-        if not 0 <= row < len(self._rows):
+        if not self._rows:
+            text = _("Choose a result above.")
+        elif not 0 <= row < len(self._rows):
             text = _("To look at first: {count} of {all} structures.").format(count=len(doubtful), all=len(self._rows))
         else:
             name = self.ui.structuresTable.item(row, 0).text()

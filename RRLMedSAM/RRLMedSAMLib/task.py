@@ -6,6 +6,7 @@ import itertools
 from RRLMedSAMEngine import protocol
 
 from . import messages
+from .enginetexts import translated
 from .errors import RunError
 from .exchange import pieces, writing
 from .workerprocess import Broken
@@ -111,7 +112,7 @@ class Task:
     def _isAnswer(self, event):
         """Takes an event of this task; raises `RunError` for one that ends it without a result."""
         if isinstance(event, protocol.Failed):
-            raise self._stopReason or RunError(event.code, event.text, event.action)
+            raise self._stopReason or RunError(event.code, translated(event.text), translated(event.action))
         if isinstance(event, protocol.Warned):
             self.warnings.append(event.text)
         elif isinstance(event, protocol.Progress) and self._stopReason is None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from RRLMedSAMLib import brainsample
 from RRLMedSAMLib.errors import RunError
 
-from . import output, sample
+from . import output
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_AT = 5  # structures of the lowest confidence to name
@@ -38,7 +39,7 @@ def main(arguments=None):
         job(options)
     except output.NotOurs:
         return _fail(f"{options.output} was not made by the demo.", "Move it away, or choose another --output.")
-    except sample.SampleMissing as error:
+    except brainsample.SampleMissing as error:
         return _fail(str(error), "Delete the folder .venv and start again.")
     except RunError as error:
         return _fail(error.text, error.action)
@@ -53,7 +54,7 @@ def job(options):
     """Raises what `main` handles."""
     started = time.monotonic()
     _say("Making the sample: an annotated brain, and the same brain deformed by a known map ...")
-    made = sample.make(options.seed)
+    made = brainsample.make(options.seed)
     seconds = {"sample": time.monotonic() - started}
     with tempfile.TemporaryDirectory(prefix="rrlmedsam-demo-") as temporary:
         from host.mrml import Mrml
@@ -74,12 +75,11 @@ def _segment(made, options, folder, seconds):
     """Runs the job and writes its files; returns the report."""
     from RRLMedSAMLib.logic import OneShotLogic
     from RRLMedSAMLib.resultnodes import readReport
+    from RRLMedSAMLib.sampledata import addSample
 
     from . import scene
 
-    atlas = scene.addVolume(made.atlas, "atlas")
-    target = scene.addVolume(made.target, "target")
-    segmentation = scene.addSegmentation(made.atlas_labels, made.structures, "atlas segmentation", atlas)
+    atlas, segmentation, target = addSample(made, ("atlas", "atlas segmentation", "target"))
     started = time.monotonic()
     logic = OneShotLogic()
     try:
@@ -100,8 +100,8 @@ def _segment(made, options, folder, seconds):
         "demo": {
             "dice": scene.dicePerSegment(labels, truth, made.structures),
             "confidence": scene.confidences(nodes.segmentation),
-            "distance_from_known_map_mm": scene.meanDistance(nodes.atlasToTarget, made.to_atlas, points),
-            "known_map_moves_mm": float(np.linalg.norm(made.to_atlas(points) - points, axis=1).mean()),
+            "distance_from_known_map_mm": scene.meanDistance(nodes.atlasToTarget, made.toAtlas, points),
+            "known_map_moves_mm": float(np.linalg.norm(made.toAtlas(points) - points, axis=1).mean()),
             "seconds": seconds,
         },
     }

@@ -1,44 +1,10 @@
-"""The sample as nodes of a MRML scene, and the scene's nodes as files. Slicer's conventions: RAS mm, camelCase."""
+"""The result in a MRML scene against the truth, and the scene's nodes as files. As in Slicer: RAS mm, camelCase."""
 
 import numpy as np
-import SimpleITK as sitk
 import slicer
 import slicer.util
-from RRLMedSAMLib.scene import LPS_FROM_RAS, toMatrix
 from RRLMedSAMLib.resultnodes import readReport
-
-
-def addVolume(image, name, className="vtkMRMLScalarVolumeNode"):
-    """A SimpleITK image as a new volume node."""
-    node = slicer.mrmlScene.AddNewNodeByClass(className, name)
-    slicer.util.updateVolumeFromArray(node, sitk.GetArrayFromImage(image))
-    voxelToLps = np.eye(4)
-    voxelToLps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    voxelToLps[:3, 3] = image.GetOrigin()
-    node.SetIJKToRASMatrix(toMatrix(LPS_FROM_RAS @ voxelToLps))
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-def addSegmentation(image, structures, name, volume):
-    """A label map as a new segmentation node on the volume's grid, with the structures' names and colours."""
-    labels = addVolume(image, name, "vtkMRMLLabelMapVolumeNode")
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labels, node)
-    slicer.mrmlScene.RemoveNode(labels)
-    byValue = {structure.value: structure for structure in structures}
-    for segment in segments(node):
-        structure = byValue[segment.GetLabelValue()]
-        segment.SetName(structure.name)
-        segment.SetColor(structure.colour)
-    return node
-
-
-def segments(node):
-    segmentation = node.GetSegmentation()
-    return [segmentation.GetNthSegment(index) for index in range(segmentation.GetNumberOfSegments())]
+from RRLMedSAMLib.scene import LPS_FROM_RAS
 
 
 def addLabelMap(segmentationNode, volume, name):

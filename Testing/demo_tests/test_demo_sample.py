@@ -1,12 +1,13 @@
 """The demo's sample: an exact truth under a map without folds; and what the demo does with its output folder."""
 
-import importlib.metadata
+import importlib.util
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from demo import __main__ as demo_program
-from demo import output, sample
+from demo import output
+from RRLMedSAMLib import brainsample as sample
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_atlas_and_labels_share_a_grid_and_target_and_truth_another(made):
     def grid(image):
         return image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
 
-    assert grid(made.atlas) == grid(made.atlas_labels)
+    assert grid(made.atlas) == grid(made.atlasLabels)
     assert grid(made.target) == grid(made.truth)
     assert grid(made.atlas) != grid(made.target)
 
@@ -39,21 +40,21 @@ def test_atlas_and_labels_share_a_grid_and_target_and_truth_another(made):
 def test_the_truth_is_the_atlass_label_at_the_mapped_point_and_nothing_else(made):
     inside = np.argwhere(sitk.GetArrayFromImage(made.truth) > 0)[::997, ::-1]
     voxels = np.concatenate([inside, chosen_voxels(made.truth)])
-    mapped = made.to_atlas(voxel_to_lps(made.truth, voxels))
+    mapped = made.toAtlas(voxel_to_lps(made.truth, voxels))
     checked = 0
     for voxel, point in zip(voxels, mapped):
-        at = np.array(made.atlas_labels.TransformPhysicalPointToContinuousIndex(point.tolist()))
+        at = np.array(made.atlasLabels.TransformPhysicalPointToContinuousIndex(point.tolist()))
         index = np.rint(at).astype(int)
-        if np.abs(at - index).max() > 0.499 or (index < 0).any() or (index >= made.atlas_labels.GetSize()).any():
+        if np.abs(at - index).max() > 0.499 or (index < 0).any() or (index >= made.atlasLabels.GetSize()).any():
             continue  # on the border between two voxels, or out of view
-        assert made.truth[[int(n) for n in voxel]] == made.atlas_labels[index.tolist()]
+        assert made.truth[[int(n) for n in voxel]] == made.atlasLabels[index.tolist()]
         checked += 1
     assert checked > 1500
 
 
 def test_every_structure_is_in_the_atlas_and_in_the_truth_with_a_name_of_its_own(made):
     values = {structure.value for structure in made.structures}
-    for image in (made.atlas_labels, made.truth):
+    for image in (made.atlasLabels, made.truth):
         assert set(np.unique(sitk.GetArrayFromImage(image))) - {0} == values
     assert len({structure.name for structure in made.structures}) == len(values) == 83
     assert {"left hippocampus", "right hippocampus", "left rostral middle frontal"} <= {
@@ -63,21 +64,21 @@ def test_every_structure_is_in_the_atlas_and_in_the_truth_with_a_name_of_its_own
 
 def test_the_known_map_moves_by_millimetres_and_never_folds(made):
     points = voxel_to_lps(made.target, chosen_voxels(made.target))
-    moved = np.linalg.norm(made.to_atlas(points) - points, axis=1)
+    moved = np.linalg.norm(made.toAtlas(points) - points, axis=1)
     assert 3 < moved.mean() < 30
     # The displacement is linear between the nodes of its lattice: differences to the next nodes are its derivatives.
-    field = made.to_atlas.displacement / sample.NODE_SPACING
+    field = made.toAtlas.displacement / sample.NODE_SPACING
     inner = field[:-1, :-1, :-1]
     along = [field[:-1, :-1, 1:] - inner, field[:-1, 1:, :-1] - inner, field[1:, :-1, :-1] - inner]  # x, y, z
     jacobian = np.stack(along, axis=-1) + np.eye(3)
     assert np.linalg.det(jacobian).min() > 0.1
-    assert np.linalg.det(made.to_atlas.affine[:3, :3]) > 0.8
+    assert np.linalg.det(made.toAtlas.affine[:3, :3]) > 0.8
 
 
 def test_the_target_looks_like_another_scan(made):
     """Other contrast, uneven brightness and noise: no function of the atlas's intensity gives the target's."""
     target, truth = (image[:, :, 60:100] for image in (made.target, made.truth))
-    still, _ = sample.deformed(made.atlas, made.atlas_labels, target, made.to_atlas)
+    still, _ = sample.deformed(made.atlas, made.atlasLabels, target, made.toAtlas)
     still, seen = sitk.GetArrayFromImage(still), sitk.GetArrayFromImage(target).astype(float)
     assert seen.min() >= 0
     brain = sitk.GetArrayFromImage(truth) > 0
@@ -90,24 +91,21 @@ def test_the_target_looks_like_another_scan(made):
 
 def test_equal_seeds_give_equal_samples_and_other_seeds_others(made, monkeypatch):
     corner = tuple(slice(60, 100) for _ in range(3))
-    small = made.atlas[corner], made.atlas_labels[corner]
-    monkeypatch.setattr(sample, "read_atlas", lambda: small)
+    small = made.atlas[corner], made.atlasLabels[corner]
+    monkeypatch.setattr(sample, "readAtlas", lambda: small)
     first, again, other = sample.make(0), sample.make(0), sample.make(1)
-    for name in ("atlas", "atlas_labels", "target", "truth"):
+    for name in ("atlas", "atlasLabels", "target", "truth"):
         views = [sitk.GetArrayViewFromImage(getattr(made, name)) for made in (first, again)]
         assert np.array_equal(*views), name
-    assert np.array_equal(first.to_atlas.affine, again.to_atlas.affine)
+    assert np.array_equal(first.toAtlas.affine, again.toAtlas.affine)
     points = voxel_to_lps(first.target, chosen_voxels(first.target, 100))
-    assert np.linalg.norm(first.to_atlas(points) - other.to_atlas(points), axis=1).mean() > 1
+    assert np.linalg.norm(first.toAtlas(points) - other.toAtlas(points), axis=1).mean() > 1
 
 
 def test_missing_packages_are_named(monkeypatch):
-    def none(package):
-        raise importlib.metadata.PackageNotFoundError(package)
-
-    monkeypatch.setattr(importlib.metadata, "files", none)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(sample.SampleMissing, match="nilearn"):
-        sample.read_atlas()
+        sample.readAtlas()
 
 
 # ------------------------------------------------------------ the output folder

@@ -4,8 +4,10 @@ The sample is the phantom, so that the pictures can be made anywhere PyTorch is,
 """
 
 import argparse
+import os
 import pathlib
 import sys
+import tempfile
 
 import numpy as np
 
@@ -41,7 +43,7 @@ def makePictures(folder, prepare=lambda logic: None):
         for number, name in enumerate(_steps(loaded.widget.panel, window), start=1):
             paths.append(folder / f"step{number}-{name}.png")
             screenshot(window, paths[-1])
-        paths.append(_thumbnail(mrml, folder / "thumbnail.png"))
+        paths.append(thumbnail(mrml, segmentations()[0], folder / "thumbnail.png"))
         window.takeCentralWidget().deleteLater()
         window.close()
     finally:
@@ -108,6 +110,11 @@ def _steps(panel, window):
     ui.setupCollapsibleButton.collapsed = False
     pump(lambda: not logic.isBusy, LONGEST_RUN)
     yield "setup"
+    ui.setupCollapsibleButton.collapsed = True
+    ui.adaptCollapsibleButton.collapsed = False
+    ui.adaptScansList.item(ui.adaptScansList.count - 1).setCheckState(qt.Qt.Checked)
+    ui.adaptOutputEdit.setText(os.path.join(tempfile.gettempdir(), "mine.rrl"))
+    yield "adapt"
 
 
 def _correct(segmentation, volume):
@@ -138,15 +145,18 @@ def _showOutlines(segmentation):
     segmentation.GetDisplayNode().SetVisibility2DFill(False)
 
 
-def _thumbnail(mrml, path):
-    """A slice of the atlas with its structures."""
+def segmentations():
     import slicer.util
 
-    segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    for node in segmentations:
-        node.GetDisplayNode().SetVisibility(node is segmentations[0])
+    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+def thumbnail(mrml, segmentation, path):
+    """Draws a slice of an atlas with its structures; returns the path."""
+    for node in segmentations():
+        node.GetDisplayNode().SetVisibility(node is segmentation)
     view = SliceView(mrml, "Red", THUMBNAIL)
-    view.show(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0])
+    view.show(segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()))
     writePng(view.image(), path)
     view.close()
     return path

@@ -99,10 +99,10 @@ def test_the_button_says_what_is_missing(user, tmp_path):
 def test_it_is_paused_and_resumed_and_the_model_selected(user, nodes, tmp_path, monkeypatch):
     prepare(user, tmp_path)
     button, ui = user.ui.adaptButton, user.ui
-    assert button.text == "Start"
+    assert button.text == "Sta&rt"
     button.click()
     user.wait(lambda: user.isShown("adaptPreviewLabel"))
-    assert button.text == "Pause" and button.enabled
+    assert button.text == "&Pause" and button.enabled
     assert ui.adaptStatusLabel.text == "Training, about 1 min 0 s left"
     assert user.isShown("adaptCurveLabel") and user.isShown("adaptProgressBar")
     assert not ui.applyButton.enabled and "adapted" in ui.applyButton.toolTip
@@ -110,7 +110,7 @@ def test_it_is_paused_and_resumed_and_the_model_selected(user, nodes, tmp_path, 
     button.click()
     user.wait(lambda: not user.logic.isBusy)
     assert ui.adaptStatusLabel.text == "Paused: nothing is lost."
-    assert button.text == "Resume" and button.enabled and ui.applyButton.enabled
+    assert button.text == "Res&ume" and button.enabled and ui.applyButton.enabled
     assert not user.isShown("adaptProgressBar")
     button.click()
     user.wait(lambda: not user.logic.isBusy)
@@ -199,7 +199,7 @@ def test_segments_that_overlap_are_refused(openModule, scene, nodes, tmp_path):
     prepare(user, tmp_path)
     user.ui.adaptButton.click()
     user.wait(lambda: not user.logic.isBusy)
-    assert "overlap" in user.ui.adaptStatusLabel.text and user.ui.adaptButton.text == "Start"
+    assert "overlap" in user.ui.adaptStatusLabel.text and user.ui.adaptButton.text == "Sta&rt"
 
 
 def test_a_worker_that_dies_is_said_and_the_button_works_again(user, tmp_path):

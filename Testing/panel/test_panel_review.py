@@ -1,8 +1,11 @@
 """Where to look first, overlays on the slices, correction in the Segment Editor, and what is kept of it."""
 
+import json
+
 import numpy as np
 import phantom
 import pytest
+import qt
 import slicer
 import slicer.util
 from driver import Driver
@@ -120,24 +123,107 @@ def test_the_slices_go_there_and_begin_anew_after_the_last(user, slices):
     assert [row for row, _place in seen] == [0, 1, 2, 0] and seen[3] == seen[0] and seen[0][1] != seen[1][1]
 
 
+def test_the_arrow_keys_move_the_slices_as_a_click_does(user, slices):
+    table = user.ui.structuresTable
+    user.ui.nextPlaceButton.click()
+    first = slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3)
+    for event in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):
+        qt.QApplication.sendEvent(table, qt.QKeyEvent(event, qt.Qt.Key_Down, qt.Qt.NoModifier))
+    assert table.currentRow() == 1 and user.ui.reasonLabel.text.startswith("liver:")
+    second = slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3)
+    assert second != first
+    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, 0, 0, first, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+    user.panel.update()  # fills the table anew
+    assert table.currentRow() == 1
+    assert slicer.util.getNode("Red").GetSliceToRAS().GetElement(2, 3) == first
+
+
+def test_the_next_place_is_selected_when_the_segment_editor_is_opened(user, editor):
+    node = editing.editorNode()
+    assert node.GetSegmentationNode() is None
+    for segmentId in ("id-lung", "id-liver"):
+        user.ui.nextPlaceButton.click()
+        assert node.GetSegmentationNode() is result(user) and node.GetSelectedSegmentID() == segmentId
+        assert node.GetSourceVolumeNode() is targetOf(result(user))
+    assert editor == []  # nobody is brought to another module
+
+
 # ---------------------------------------------------------------- overlays
 
 
 def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
     before = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
     confidence = confidenceOf(result(user))
+    ownColours = confidence.GetDisplayNode().GetColorNode()
     user.ui.confidenceOverlayButton.click()
     assert all(c.GetForegroundVolumeID() == confidence.GetID() for c in slices)
     assert all(c.GetBackgroundVolumeID() == targetOf(result(user)).GetID() for c in slices)
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence)
     assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
     colours = confidence.GetDisplayNode().GetColorNode()
+    assert colours is not ownColours
     assert colours.GetName() == overlays.COLOUR_NODE and colours.GetNumberOfColors() == 101
     assert user.ui.confidenceOverlayButton.checked and user.ui.backButton.enabled
     user.ui.backButton.click()
     after = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
     assert after == before and slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence) is None
+    assert confidence.GetDisplayNode().GetColorNode() is ownColours
     assert not user.ui.confidenceOverlayButton.checked and not user.ui.backButton.enabled
+
+
+def test_the_confidences_colours_are_told_apart_by_lightness_alone(user, slices):
+    """By every kind of colour vision, and in print: the surer the darker."""
+    user.ui.confidenceOverlayButton.click()
+    table = confidenceOf(result(user)).GetDisplayNode().GetColorNode()
+    colours = np.zeros((101, 4))
+    for percent in range(101):
+        table.GetColor(percent, colours[percent])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = linear[:, :3] @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)  # CIE L*, 0 to 100
+    assert (np.diff(lightness) < -0.3).all()
+    assert lightness[0] - lightness[50] > 20 and lightness[50] - lightness[100] > 20
+
+
+def test_the_image_is_seen_through_the_confidence_and_not_covered_where_it_is_sure(user, mrml):
+    target, confidence = targetOf(result(user)), confidenceOf(result(user))
+    slicer.util.arrayFromVolume(target)[:] = 100
+    slicer.util.arrayFromVolumeModified(target)
+    slicer.util.arrayFromVolume(confidence)[:] = 99
+    slicer.util.arrayFromVolumeModified(confidence)
+    target.GetDisplayNode().AutoWindowLevelOff()
+    target.GetDisplayNode().SetWindowLevelMinMax(0, 200)
+    result(user).GetDisplayNode().SetVisibility(False)
+    view = SliceView(mrml, "Red", (90, 90))
+    bounds = np.zeros(6)
+    target.GetRASBounds(bounds)
+    view.show(target, bounds.reshape(3, 2).mean(1))
+
+    def middle():
+        return view.image()[45, 45].astype(int)
+
+    plain = middle()
+    user.ui.confidenceOverlayButton.click()
+    assert np.array_equal(middle(), plain)
+    slicer.util.arrayFromVolume(confidence)[:] = 40
+    slicer.util.arrayFromVolumeModified(confidence)
+    doubtful = middle()
+    slicer.util.arrayFromVolume(target)[:] = 20
+    slicer.util.arrayFromVolumeModified(target)
+    assert (np.abs(doubtful - plain).max() > 40) and (middle() < doubtful - 10).all()
+    view.close()
+
+
+def test_doubt_is_told_by_a_sign_and_not_by_a_colour(user):
+    segmentation = result(user)
+    report = readReport(segmentation)
+    report["structures"][0]["confidence"] = 42.0
+    segmentation.SetAttribute("RRLMedSAM.report", json.dumps(report))
+    user.panel.update()
+    assert user.table[0][1] == "\u26a0 42 %" and "\u26a0" not in user.table[1][1]
+    table = user.ui.structuresTable
+    items = [table.item(row, column) for row in range(table.rowCount) for column in range(3)]
+    assert all(each.background().style() == qt.Qt.NoBrush == each.foreground().style() for each in items)
 
 
 def test_the_grid_is_shown_on_the_target(user, slices):
@@ -147,6 +233,18 @@ def test_the_grid_is_shown_on_the_target(user, slices):
     assert display.GetVisualizationMode() == display.VIS_MODE_GRID and display.GetRegionNode() is targetOf(result(user))
     user.ui.deformationOverlayButton.click()  # a second click
     assert not display.GetVisibility()
+
+
+def test_a_grid_that_the_user_had_shown_stays(user, slices):
+    transform = transformOf(result(user))
+    transform.CreateDefaultDisplayNodes()
+    display = transform.GetDisplayNode()
+    display.SetVisibility(True)
+    display.SetVisualizationMode(display.VIS_MODE_CONTOUR)
+    user.ui.deformationOverlayButton.click()
+    user.ui.backButton.click()
+    assert display.GetVisibility() and not display.GetVisibility2D()
+    assert display.GetVisualizationMode() == display.VIS_MODE_CONTOUR and display.GetRegionNode() is None
 
 
 def test_the_atlas_flickers_where_the_transform_brings_it(user, slices, nodes, scene):
@@ -222,7 +320,7 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     user.click()
     second = result(user)
     assert second is not first and np.array_equal(mask(first), corrected) and not np.array_equal(mask(second), corrected)
-    assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Keep 1 corrected segments"
+    assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Kee&p 1 corrected segments"
     liver = mask(second, "liver")
     user.ui.copyEditsButton.click()
     assert np.array_equal(mask(second), corrected) and user.status == "Kept as corrected: lung."
@@ -230,6 +328,47 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     ids = list(second.GetSegmentation().GetSegmentIDs())
     assert ids == list(first.GetSegmentation().GetSegmentIDs()) and not user.isShown("copyEditsButton")
     assert editing.editedSegments(second)[-1:] == ["id-lung"]
+
+
+def test_what_is_corrected_later_in_an_earlier_result_can_be_kept_too(user):
+    first = result(user)
+    user.click()
+    second = result(user)
+    assert not user.isShown("copyEditsButton")
+    corrected = np.roll(mask(first), 2, axis=2)
+    draw(first, corrected)
+    user.loaded.exit()  # to the Segment Editor, say
+    user.loaded.enter()
+    assert user.isShown("copyEditsButton")
+    user.ui.copyEditsButton.click()
+    assert np.array_equal(mask(second), corrected) and not user.isShown("copyEditsButton")
+    user.panel.update()
+    assert not user.isShown("copyEditsButton")  # not offered again
+    draw(first, np.roll(corrected, 1, axis=1))
+    user.panel.update()
+    assert user.isShown("copyEditsButton")
+
+
+def test_an_earlier_result_can_be_shown_again(user, nodes, scene, slices):
+    first, target = result(user), nodes[2]
+    other = phantom.volume(scene, "another target", (18, 26, 30), seed=2)
+    user.ui.targetSelector.setCurrentNode(other)
+    user.click()
+    second, selector = result(user), user.ui.resultSelector
+    assert second is not first and selector.currentNode() is second
+    offered = [selector.nodeFromIndex(n) for n in range(selector.nodeCount())]
+    assert offered == [first, second]  # not the atlas's segments
+    selector.setCurrentNode(first)
+    selector.nodeActivated.emit(first)  # as where the user does that
+    assert result(user) is first and user.nodeNames[0] == first.GetName()
+    assert all(each.GetBackgroundVolumeID() == target.GetID() for each in slices)
+    selector.setCurrentNode(None)
+    assert user.isShown("resultsCollapsibleButton") and user.table == [] and user.nodeNames == []
+    assert user.ui.reasonLabel.text == "Choose a result above." and not user.isShown("warningsLabel")
+    buttons = ("nextPlaceButton", "editButton", "refineButton", "confidenceOverlayButton", "exampleButton")
+    assert not any(getattr(user.ui, name).enabled for name in buttons)
+    selector.setCurrentNode(second)
+    assert [row[0] for row in user.table] == ["lung", "liver", "empty"] and user.ui.nextPlaceButton.enabled
 
 
 def test_a_corrected_case_becomes_the_atlas(user, nodes):

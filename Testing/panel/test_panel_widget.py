@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import phantom
 import pytest
+import qt
 import slicer
 import slicer.util
 from driver import fakeCommand
@@ -96,6 +97,32 @@ def test_the_panel_fits_into_320_pixels(driver, nodes, scene):
     shown = ("structuresTable", "nodesList", "resultLabel")
     boxes_ = [getattr(driver.ui, widget).geometry for widget in shown]
     assert all(above.bottom() < below.top() for above, below in zip(boxes_, boxes_[1:]))
+
+
+def test_the_section_adapt_fits_into_320_pixels(driver, nodes, tmp_path):
+    driver.worker("trainer", tmp_path)
+    driver.choose(*nodes)
+    driver.ui.adaptCollapsibleButton.collapsed = False
+    driver.panel.adapting._items[0][0].setCheckState(qt.Qt.Checked)
+    longName = tmp_path / ("a_folder_with_a_long_name_" * 6) / "mine.rrl"
+    longName.parent.mkdir()
+    driver.ui.adaptOutputEdit.setText(str(longName))
+    pump()
+    driver.ui.adaptButton.click()
+    driver.wait(lambda: driver.isShown("adaptPreviewLabel"))
+    driver.window.resize(320, 1600)
+    pump()
+    assert driver.window.width == 320
+    right = driver.ui.adaptCollapsibleButton.width
+    names = [name for name in vars(driver.ui) if name.startswith("adapt") and hasattr(getattr(driver.ui, name), "x")]
+    shown = [getattr(driver.ui, name) for name in names if getattr(driver.ui, name).isVisible()]
+    assert len(shown) > 12 and driver.ui.adaptCurveLabel in shown
+    for widget in shown:
+        assert 0 <= widget.x and widget.x + widget.width <= right <= 320, widget.objectName
+        assert widget.width >= 20, widget.objectName
+    button = driver.ui.adaptButton
+    assert button.fontMetrics().horizontalAdvance(button.text) < button.width
+    assert driver.ui.adaptPreviewLabel.pixmap.width() <= driver.ui.adaptPreviewLabel.width
 
 
 # ---------------------------------------------------------------- running

