@@ -20,7 +20,8 @@ def vote(labels: torch.Tensor, voxels) -> tuple[torch.Tensor, torch.Tensor]:
     return winner, share
 
 
-def _vote(labels, voxels):
+def ballots(labels: torch.Tensor, voxels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The votes themselves: labels of the eight voxels around each point, and their trilinear weights: (8, n) each."""
     base = voxels.floor()
     far = voxels - base
     near = 1 - far
@@ -40,8 +41,12 @@ def _vote(labels, voxels):
             weight = part if weight is None else weight * part
         candidates.append(labels.reshape(-1)[index] * inside)
         weights.append(weight)
+    return torch.stack(candidates), torch.stack(weights)
+
+
+def _vote(labels, voxels):
+    candidates, weights = ballots(labels, voxels)
     # Where all eight agree, as in most voxels, nothing is left to count.
-    candidates, weights = torch.stack(candidates), torch.stack(weights)
     winner, share = candidates[0].clone(), torch.ones_like(weights[0])
     mixed = (candidates != candidates[:1]).any(dim=0).nonzero()[:, 0]
     candidates, weights = candidates[:, mixed], weights[:, mixed]

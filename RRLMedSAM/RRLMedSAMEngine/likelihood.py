@@ -28,7 +28,7 @@ NEVER = -1e9
 def decide(labels, where, candidates, shares, evidence) -> None:
     """Chooses among each voxel's ``candidates``; changes ``labels`` (k, j, i) in place.
 
-    ``where``: (n,) flat indices. ``candidates``, ``shares``: (`CANDIDATES`, n), the vote's; 0 where there is none.
+    ``where``: (n,) flat indices. ``candidates``, ``shares``: (c, n), the vote's; 0 where there is none.
     ``evidence``: as `evidence` gives it.
     """
     scores = np.where(shares > 0, np.log(np.maximum(shares, LEAST_SHARE)) + TRUST * evidence, NEVER)
@@ -94,11 +94,11 @@ def _looked_up(histograms, at, bins):
 
 def _alike_neighbours(labels, where, candidates):
     """How many of a voxel's six neighbours have each of its candidates' label: (c, n)."""
-    padded = np.pad(labels, 1, mode="edge")
-    at = np.ravel_multi_index([p + 1 for p in np.unravel_index(where, labels.shape)], padded.shape)
-    flat = padded.reshape(-1)
+    flat = labels.reshape(-1)
     count = np.zeros(candidates.shape, np.float32)
-    for stride in (padded.shape[1] * padded.shape[2], padded.shape[2], 1):
-        for step in (stride, -stride):
-            count += candidates == flat[at + step]
+    for axis, n in enumerate(labels.shape):
+        stride = int(np.prod(labels.shape[axis + 1 :]))
+        place = where // stride % n
+        for at in (np.where(place < n - 1, where + stride, where), np.where(place > 0, where - stride, where)):
+            count += candidates == flat[at]
     return count

@@ -129,11 +129,10 @@ def _transfer(atlas_labels, target, found, second, effort, learned, clock):
         clock.enter("network")
         return learned.masks(found, labels, geometry, clock.check)
 
-    patches = plan.EFFORTS[effort].patches
-    if patches or learned:
-        transfer.refine(
-            maps, certainty, geometry, found, clock.check, patches=patches, second=second, ask=ask if learned else None
-        )
+    transfer.refine(
+        maps, certainty, geometry, found, clock.check,
+        patches=plan.EFFORTS[effort].patches, second=second, ask=ask if learned else None,
+    )  # fmt: skip
     stretch = found.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
     evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))

@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 
-from . import fusion, likelihood
+from . import fusion, labels, likelihood
 from .ballot import Ballot, together
 from .deformation import slabs
 from .geometry import Geometry
 from .image import Volume
-from .labels import vote
 from .mirror import SILENT
 from .sampling import lattice, nearest, sample
 
@@ -20,14 +19,14 @@ class Transfer:
     """Carries label maps from the atlas to a target.
 
     ``displacement``: (3, k, j, i) in voxels of ``grid``, zero at its border; x + u(x), then ``affine`` (LPS mm), is
-    the atlas point. ``labels``: the layers, label maps on any grid in the atlas's space.
+    the atlas point. ``layers``: label maps on any grid in the atlas's space.
     """
 
-    def __init__(self, labels: list[Volume], affine: np.ndarray, displacement: torch.Tensor, grid: Geometry):
+    def __init__(self, layers: list[Volume], affine: np.ndarray, displacement: torch.Tensor, grid: Geometry):
         self._displacement, self._grid = displacement, grid
         self._layers = []
         device = displacement.device
-        for layer in labels:
+        for layer in layers:
             matrix = layer.geometry.lps_to_voxel @ affine @ grid.voxel_to_lps
             linear = torch.tensor(matrix[:3, :3], dtype=torch.float32, device=device)
             offset = torch.tensor(matrix[:3, 3], dtype=torch.float32, device=device).view(3, 1)
@@ -36,9 +35,13 @@ class Transfer:
 
     def vote(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Label and share of the partial volumes at ``voxels`` (3, n), coordinates on the grid: (n,), (n,)."""
+        return labels.vote(*self._carried(voxels, layer))
+
+    def _carried(self, voxels, layer):
+        """A layer's label map, and where its voxels (3, n) the deformation brings ``voxels`` to."""
         moved = sample(self._displacement, voxels, padding="zeros").add_(voxels)
         values, linear, offset = self._layers[layer]
-        return vote(values, (linear @ moved).add_(offset))
+        return values, (linear @ moved).add_(offset)
 
     def warped(self, geometry: Geometry, check) -> tuple[list[np.ndarray], np.ndarray]:
         """The layers' labels on ``geometry``, and the smallest of their shares as uint8 percent: (k, j, i)."""
@@ -66,25 +69,26 @@ class Transfer:
         bool (k, j, i), the only voxels to be voted on; few as they are, they are looked at in the smallest
         neighbourhood. ``ask(maps)``: gives a model's `Votes` for each layer, at voxels of the deformation's grid.
         """
-        ballots = [Ballot.unanimous(labels, np.empty(0, np.int64)) for labels in maps]
         if patches:
             ballots = self._polled(maps, geometry, found, check, second, within)
-            for labels, ballot in zip(maps, ballots):
-                labels.reshape(-1)[ballot.where] = ballot.candidates[0]
+            for held, ballot in zip(maps, ballots):
+                held.reshape(-1)[ballot.where] = ballot.candidates[0]
+        else:
+            ballots = self._partial_volumes(maps, geometry, check)
         if ask:
             index = self._near_borders(maps, geometry, MODEL_REACH)
-            extended = [ballot.extended(labels, index) for labels, ballot in zip(maps, ballots)]
+            extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
             ballots = [self._joined(*pair, geometry, check) for pair in zip(extended, ask(maps))]
         index = ballots[0].where
         if not len(index):
             return
         voxels = self.located(index, geometry).cpu().numpy() - found.margin
         share = np.ones(len(index), np.float32)
-        for labels, ballot in zip(maps, ballots):
+        for held, ballot in zip(maps, ballots):
             check()
-            here = nearest(labels, geometry, found.target.grid)
+            here = nearest(held, geometry, found.target.grid)
             seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, ballot.candidates)
-            likelihood.decide(labels, index, ballot.candidates, ballot.shares, seen)
+            likelihood.decide(held, index, ballot.candidates, ballot.shares, seen)
             share = np.minimum(share, ballot.shares.max(axis=0))  # of the vote's winner: what confidence was fitted with
         certainty.reshape(-1)[index] = np.rint(100 * share)
 
@@ -114,6 +118,19 @@ class Transfer:
                 ballots.append(Ballot(index[part], *(values.cpu().numpy() for values in found_here)))
         return [together(ballots) for ballots in ranked]
 
+    def _partial_volumes(self, maps, geometry, check):
+        """The ballots of the deformed labels themselves, one for each layer."""
+        index = self._near_borders(maps, geometry, 1)
+        ranked = [[] for _ in maps]
+        for part in _parts(len(index), fusion.ELEMENTS // 8):
+            check()
+            voxels = self.located(index[part], geometry)
+            for layer, ballots in enumerate(ranked):
+                votes = labels.ballots(*self._carried(voxels, layer))
+                found_here = fusion.ranking(*votes, likelihood.CANDIDATES)
+                ballots.append(Ballot(index[part], *(values.cpu().numpy() for values in found_here)))
+        return [together(ballots) for ballots in ranked]
+
     def _joined(self, ballot, votes, geometry, check):
         """A layer's ballot with a trained model's `Votes`."""
         parts = []
@@ -125,19 +142,19 @@ class Transfer:
 
     def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:
         """The labels at each of the offsets (i, j, k) from ``voxels`` (3, n), coordinates on the grid: (offsets, n)."""
-        labels = torch.empty(len(offsets), voxels.shape[1], dtype=torch.int32, device=voxels.device)
+        held = torch.empty(len(offsets), voxels.shape[1], dtype=torch.int32, device=voxels.device)
         for row, offset in enumerate(offsets):
             check()
             there = voxels + torch.tensor(offset, dtype=torch.float32, device=voxels.device)[:, None]
-            labels[row] = self.vote(there, layer)[0]
-        return labels
+            held[row] = self.vote(there, layer)[0]
+        return held
 
     def _near_borders(self, maps, geometry, times):
         """Flat indices of the voxels within so many voxels of the work grid of a border in any layer."""
         reach = times * np.maximum(np.round(self._grid.spacing / geometry.spacing), 1)
         near = np.zeros(geometry.shape, bool)
-        for labels in maps:
-            near |= fusion.near_borders(labels, reach)
+        for held in maps:
+            near |= fusion.near_borders(held, reach)
         return np.flatnonzero(near)
 
     def located(self, index: np.ndarray, geometry: Geometry) -> torch.Tensor:

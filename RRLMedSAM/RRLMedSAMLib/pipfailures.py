@@ -1,6 +1,7 @@
 """Why pip failed, in the user's words."""
 
 from . import pipcauses
+from .enginetexts import translated
 from .errors import RunError
 from .messages import _
 
@@ -54,4 +55,4 @@ def _bundlesOwn(output):
     if not line.startswith(("The bundle", "The folder is no bundle")):
         return None
     text, _separator, action = line.partition(". ")
-    return f"{text}.", action
+    return translated(f"{text}."), translated(action)
