@@ -37,3 +37,14 @@ def qualityText(entry):
         return ""
     doubtful = sum(isDoubtful(row) for row in entry.report["structures"])
     return f"{DOUBTFUL} {doubtful}" if doubtful else DONE
+
+
+def actionTexts(entry, canRetry):
+    """(text, tooltip) of an entry's button. ``canRetry``: see `Worklist.canRetry`."""
+    if entry.isActive:
+        return _("Cancel"), _("Ends this target's run; the others go on.")
+    if entry.state == "finished":
+        return _("Show"), _("Shows the result in the slices, and its structures above.")
+    if not canRetry:
+        return _("Retry"), _("A run is going on. Try again when it has ended.")
+    return _("Retry"), _("Segments this target again, with the choices of the last start.")

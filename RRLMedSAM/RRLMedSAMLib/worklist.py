@@ -6,6 +6,7 @@ import time
 import slicer
 from RRLMedSAMEngine.targets import target_name
 
+from . import messages
 from .errors import RunError
 from .messages import _
 
@@ -33,6 +34,11 @@ class Entry:
         return self.node.GetName() if self.node is not None else target_name(self.path)
 
     @property
+    def source(self):
+        """What tells targets of one name apart: the node's ID or the path."""
+        return self.node.GetID() if self.node is not None else self.path
+
+    @property
     def isActive(self):
         return self.state in ("waiting", "running")
 
@@ -49,6 +55,11 @@ class Worklist:
         self.entries = []
         self._start = None
         self._running = None
+
+    @property
+    def canRetry(self):
+        """Whether an entry may be tried again: not while the worker does something else than the list."""
+        return self._start is not None and (self.isActive or not self._logic.isBusy)
 
     @property
     def isActive(self):
@@ -82,11 +93,11 @@ class Worklist:
     def start(self, entries, atlasVolume, atlasSegmentation, outputFolder="", overwrite=False, **settings):
         """Segments the entries, each after the one before; ``settings``: those of `OneShotLogic.segment`.
 
-        ``outputFolder``: absolute path, where files' results go. Raises RuntimeError while others are segmented, and
+        ``outputFolder``: absolute path, where files' results go. Raises RuntimeError while another run goes on, and
         RunError for files without a folder or with the same name.
         """
-        if self.isActive:
-            raise RuntimeError("The worklist is being segmented.")
+        if self.isActive or self._logic.isBusy:
+            raise RuntimeError("Another run is going on.")
         _checkFiles([entry for entry in entries if entry.path], outputFolder)
 
         def begin(entry):
@@ -104,7 +115,12 @@ class Worklist:
         self._next()
 
     def retry(self, entry):
-        """Segments an entry again, with what was chosen at the last start."""
+        """Segments an entry again, with what was chosen at the last start; it waits for others of the list.
+
+        Raises RuntimeError unless `canRetry`.
+        """
+        if not self.canRetry:
+            raise RuntimeError("Another run is going on.")
         entry.reset("waiting")
         self._onChanged(entry)
         if self._running is None:
@@ -128,13 +144,22 @@ class Worklist:
             entry.state, self._running, self._began = "running", entry, time.monotonic()
             try:
                 if entry.node is not None and not slicer.mrmlScene.IsNodePresent(entry.node):
-                    raise RunError("input_missing", _("The target volume is no longer in the scene."))
+                    raise RunError(
+                        "input_missing",
+                        _("The target volume is no longer in the scene."),
+                        _("Load it again and check it in the list."),
+                    )
                 entry.task = self._start(entry)
                 self._onChanged(entry)
                 return
             except RunError as error:
                 self._running = None
                 self._fail(entry, error)
+            except Exception as error:
+                self._running = None
+                self._fail(entry, messages.unexpected(error))
+                self._next()  # it costs its target alone
+                raise
         self._onEnded()
 
     def _onProgress(self, _task):
@@ -144,9 +169,10 @@ class Worklist:
     def _onTaskEnded(self, task):
         entry, self._running = self._running, None
         entry.seconds = time.monotonic() - self._began
-        if task.error is not None:
-            self._fail(entry, task.error)
-        else:
+        try:
+            if task.error is not None:
+                self._fail(entry, task.error)
+                return
             entry.report = task.report
             if entry.path:
                 entry.output = task.output
@@ -154,7 +180,8 @@ class Worklist:
                 entry.segmentation = task.nodes.segmentation
             self._end(entry, "finished")
             self._onFinished(entry)
-        self._next()
+        finally:
+            self._next()
 
     def _fail(self, entry, error):
         failed = [entry]

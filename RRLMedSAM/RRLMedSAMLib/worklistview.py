@@ -7,7 +7,7 @@ import slicer
 from RRLMedSAMEngine.targets import find_targets
 
 from .dialogs import chosenFolder, chosenNewFile
-from .entrytexts import namedStructures, qualityText, stateText
+from .entrytexts import actionTexts, namedStructures, qualityText, stateText
 from .errors import RunError
 from .loading import loadResult
 from .messages import _
@@ -71,7 +71,7 @@ class WorklistView:
         try:
             paths = find_targets(folder)
         except OSError as error:
-            self._say(_("The folder cannot be read ({reason}).").format(reason=error.strerror))
+            self._say(_("The folder cannot be read ({reason}). Choose another one.").format(reason=error.strerror))
             return
         self.worklist.addFiles([os.path.abspath(path) for path in paths])
         self._say(_("{count} images found.").format(count=len(paths)))
@@ -141,7 +141,7 @@ class WorklistView:
         if entry.path is None:
             segmentation = entry.segmentation
             if not slicer.mrmlScene.IsNodePresent(segmentation):
-                self._say(_("The result is no longer in the scene."))
+                self._say(_("The result is no longer in the scene. Segment the target again."))
                 return
         else:
             try:
@@ -159,6 +159,8 @@ class WorklistView:
             return
         self.worklist.setVolumes([node for node in images() if node is not self._atlas()[0]])
         self._fill()
+        for row, entry in enumerate(self._shown):
+            self._showAction(entry, row)
         hasFiles = any(entry.path for entry in self.worklist.entries)
         obstacle = self._obstacle()
         button = self.ui.worklistButton
@@ -216,6 +218,11 @@ class WorklistView:
         table.item(row, QUALITY).setText(qualityText(entry))
         table.item(row, QUALITY).setToolTip(_("How many structures to look at: those whose confidence is below 70 %."))
         table.blockSignals(wasBlocked)
+        self._showAction(entry, row)
+
+    def _showAction(self, entry, row):
+        """The button of a row, which does what suits the row's state."""
+        table = self.ui.worklistTable
         if entry.state == "new":
             table.removeCellWidget(row, ACTION)
             return
@@ -224,13 +231,13 @@ class WorklistView:
             button = qt.QToolButton()
             button.clicked.connect(lambda _checked=False: self.onAction(entry))
             table.setCellWidget(row, ACTION, button)
-        if entry.isActive:
-            button.setText(_("Cancel"))
-        else:
-            button.setText(_("Show") if entry.state == "finished" else _("Retry"))
+        text, toolTip = actionTexts(entry, self.worklist.canRetry)
+        button.setText(text)
+        button.setToolTip(toolTip)
+        button.setEnabled(entry.isActive or entry.state == "finished" or self.worklist.canRetry)
 
     def _onFinished(self, entry):
-        addToTable(entry.name, namedStructures(entry))
+        addToTable(entry.name, entry.source, namedStructures(entry))
 
     def _onEnded(self):
         withoutTorch = [entry for entry in self.worklist.entries if entry.error and entry.error.code == "no_torch"]
