@@ -1,6 +1,6 @@
 """One run on a target in a file: from a click to the files of its result, without a node in the scene."""
 
-from RRLMedSAMEngine import protocol
+from RRLMedSAMEngine import ownership, protocol
 from RRLMedSAMEngine.geometry import to_rows
 
 from . import messages
@@ -37,6 +37,7 @@ class FileRun(Task):
             self.output, self.report = written.output, written.report
         finally:
             folder.remove()
+            ownership.remove_abandoned_parts(self._outputFolder)  # of a worker that was killed
 
     def _prepare(self, folder, labels):
         """Copies the atlas into the folder; returns the request."""

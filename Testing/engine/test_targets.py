@@ -2,10 +2,13 @@
 
 import csv
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from enginekit import environment
 from RRLMedSAMEngine import summary
 from RRLMedSAMEngine.errors import EngineError
 from RRLMedSAMEngine.targets import find_targets
@@ -58,7 +61,7 @@ def report(confidence, reasons=()):
 
 
 def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -73,6 +76,7 @@ def test_the_table_grows_and_a_repeated_target_replaces_its_lines(tmp_path):
         ["Müller", 'Liver, "left"', "4", "1.25", "50.0", "low_agreement; cut_by_view"],
     ]
     assert os.listdir(tmp_path) == [summary.FILE]
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel garbles umlauts
 
 
 def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
@@ -81,3 +85,28 @@ def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
     with pytest.raises(EngineError) as caught:
         summary.add(path, "a", report(80.0))
     assert caught.value.code == "exists" and path.read_text() == "patient;age\n"
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from RRLMedSAMEngine import summary
+sys.stdin.readline()
+row = {"name": "Liver", "label": 4, "volume_ml": 1.25, "confidence": 80.0, "reasons": []}
+for number in range(50):
+    summary.add(Path(sys.argv[1]), f"{sys.argv[2]} {number}", {"structures": [row]})
+"""
+
+
+def test_two_processes_at_once_lose_no_line(tmp_path):
+    path, pipe = tmp_path / summary.FILE, subprocess.PIPE
+    command = [sys.executable, "-c", ADDING, str(path)]
+    processes = [subprocess.Popen([*command, name], stdin=pipe, env=environment(), text=True) for name in "ab"]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert sorted(row[0] for row in read(path)[1:]) == sorted(f"{name} {n}" for name in "ab" for n in range(50))
+    assert os.listdir(tmp_path) == [summary.FILE]

@@ -72,6 +72,16 @@ def test_a_second_result_is_refused_unless_it_may_replace_the_first(worker, requ
     assert isinstance(worker.last_of(4), protocol.Written)
 
 
+def test_a_table_that_cannot_be_written_is_a_warning(worker, request_of):
+    request = request_of(7)
+    (Path(request.output) / "structures.csv").write_text("somebody else's")
+    worker.send(request)
+    assert isinstance(worker.last_of(7), protocol.Written)
+    warnings = [message.text for _, message in worker.events if isinstance(message, protocol.Warned) and message.id == 7]
+    assert any("structures.csv lacks this target" in text for text in warnings)
+    assert (Path(request.output) / "structures.csv").read_text() == "somebody else's"
+
+
 def test_cancelled_it_leaves_nothing(worker, request_of):
     request = request_of(5, effort="best")
     worker.send(request)
