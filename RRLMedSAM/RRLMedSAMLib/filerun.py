@@ -16,11 +16,14 @@ from .task import Task
 class FileRun(Task):
     """``output``: the folder that the target got, ``report``: the engine's facts about it, when it has finished."""
 
-    def __init__(self, inputs: AtlasInputs, path, outputFolder, overwrite, settings, worker):
-        """``path``: absolute, of the target's file or DICOM folder. ``settings``: effort, device, model, seed."""
+    def __init__(self, inputs: AtlasInputs, path, outputFolder, name, overwrite, settings, worker):
+        """``path``: absolute, of the target's file or DICOM folder; ``name``: of the folder for its files.
+
+        ``settings``: effort, device, model, seed.
+        """
         super().__init__(worker)
         self.inputs, self.settings = inputs, settings
-        self._path, self._outputFolder, self._overwrite = path, outputFolder, overwrite
+        self._path, self._outputFolder, self._name, self._overwrite = path, outputFolder, name, overwrite
         self.output = self.report = None
 
     def _checkInputs(self):
@@ -64,6 +67,7 @@ class FileRun(Task):
             ],
             target=self._path,
             output=self._outputFolder,
+            name=self._name,
             overwrite=self._overwrite,
             **self.settings,
         )

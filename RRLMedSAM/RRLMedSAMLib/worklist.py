@@ -4,7 +4,7 @@ import os
 import time
 
 import slicer
-from RRLMedSAMEngine.targets import target_name
+from RRLMedSAMEngine.targets import target_name, unique_names
 
 from . import messages
 from .errors import RunError
@@ -16,12 +16,14 @@ HOPELESS = ("no_torch", "disk_full")  # errors that each following target would 
 class Entry:
     """A target: ``node``, a volume of the scene, or ``path``, of a file or DICOM folder; the other one is None.
 
+    ``name``: of a file's result, instead of its own.
     ``state``: new, waiting, running, finished, failed or cancelled. ``task``: its run. ``report``: the engine's facts;
     ``segmentation``: the result's node; ``output``: the folder of the result's files. ``seconds``: how long it took.
     """
 
-    def __init__(self, node=None, path=None):
+    def __init__(self, node=None, path=None, name=None):
         self.node, self.path = node, path
+        self._name = name if node is not None or name is not None else target_name(path)
         self.isChecked = node is None
         self.reset("new")
 
@@ -31,7 +33,7 @@ class Entry:
 
     @property
     def name(self):
-        return self.node.GetName() if self.node is not None else target_name(self.path)
+        return self.node.GetName() if self.node is not None else self._name
 
     @property
     def source(self):
@@ -75,8 +77,12 @@ class Worklist:
         self.entries = ofNodes + gone + [entry for entry in self.entries if entry.node is None]
 
     def addFiles(self, paths):
-        known = {entry.path for entry in self.entries}
-        self.entries += [Entry(path=path) for path in paths if path not in known]
+        """Adds the targets that are not in the list yet, each with a name of its own."""
+        files = [entry for entry in self.entries if entry.path is not None]
+        known = {entry.path for entry in files}
+        new = [path for path in paths if path not in known]
+        names = unique_names(new, [entry.name for entry in files])
+        self.entries += [Entry(path=path, name=name) for path, name in zip(new, names)]
 
     def remove(self, entry):
         """Takes an entry off the list; its result stays."""
@@ -105,7 +111,7 @@ class Worklist:
             atlas = atlasVolume, atlasSegmentation
             if entry.path:
                 options = {"overwrite": overwrite, **settings, **callbacks}
-                return self._logic.segmentFile(*atlas, entry.path, outputFolder, **options)
+                return self._logic.segmentFile(*atlas, entry.path, outputFolder, entry.name, **options)
             return self._logic.segment(*atlas, entry.node, **settings, **callbacks)
 
         self._start = begin

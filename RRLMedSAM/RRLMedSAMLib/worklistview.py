@@ -69,7 +69,8 @@ class WorklistView:
     def addFolder(self, folder):
         """Adds the images of a folder to the list."""
         try:
-            paths = find_targets(folder)
+            with slicer.util.WaitCursor():  # a thousand slices take a second
+                paths = find_targets(folder)
         except OSError as error:
             self._say(_("The folder cannot be read ({reason}). Choose another one.").format(reason=error.strerror))
             return
@@ -201,7 +202,7 @@ class WorklistView:
                 table.setItem(row, column, qt.QTableWidgetItem(""))
             name = table.item(row, TARGET)
             name.setText(entry.name)
-            name.setToolTip(entry.name if entry.path is None else _("{name} (file)").format(name=entry.name))
+            name.setToolTip(entry.name if entry.path is None else entry.path)
             name.setCheckState(qt.Qt.Checked if entry.isChecked else qt.Qt.Unchecked)
         table.blockSignals(wasBlocked)
         for entry in entries:

@@ -1,8 +1,10 @@
 """The command line as a process, with the real pipeline: its files, exit codes, signals, and the worker's labels."""
 
+import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ from RRLMedSAMEngine.image import Volume, to_sitk
 
 pytest.importorskip("torch", reason="the command line computes with torch")
 
+WIDTH = 56  # characters of the terminal
 ATLAS = phantom((36, 34, 38))
 TARGET = phantom((38, 36, 34), bend_mm=2.0)
 NAMES = [
@@ -88,9 +91,41 @@ def test_one_target_fails_and_the_other_is_done(done):
 
 def test_progress_goes_to_standard_error(done):
     lines = done[2].splitlines()
-    stages = [line.split(": ")[1].split(",")[0] for line in lines if line.startswith("target: ")]
+    stages = [line.split(": ")[1].split(",")[0] for line in lines if line.startswith("1 of 2, target: ")]
     assert list(dict.fromkeys(stages)) == ["read", "align", "deform", "transfer", "write", "done"]
-    assert any(line.startswith("broken: ") for line in lines)
+    assert any(line.startswith("2 of 2, broken: ") for line in lines)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_on_a_terminal_a_bar_says_which_target_of_how_many(inputs, tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+    command = [sys.executable, "-m", "RRLMedSAMEngine.cli", *map(str, common(inputs, "--output", tmp_path))]
+    command += ["--target", str(inputs / "broken.nii.gz")]
+    environ = {name: value for name, value in environment().items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(command, stderr=terminal, env=environ)
+    os.close(terminal)
+    written = b""
+    with contextlib.suppress(OSError):  # on Linux the end of a terminal is an error
+        while piece := os.read(screen, 4096):
+            written += piece
+    os.close(screen)
+    assert process.wait(60) == 1
+    lines = written.decode("utf-8").replace("\r\n", "\n").split("\n")
+    pictures = lines[0].split("\r")
+    assert max(map(len, pictures)) == WIDTH - 1  # cut there: a longer one would wrap
+    bars = [picture for picture in pictures if "[" in picture]
+    assert all(bar.startswith("1 of 2, target: [") for bar in bars)
+    assert [stage in "".join(bars) for stage in ("read", "align", "deform", "transfer", "write")] == [True] * 5
+    filled = [bar.count("#") for bar in bars]
+    assert filled == sorted(filled) and filled[0] == 0 and filled[-1] == 24
+    # The last bar is wiped out before the sentence is written over it.
+    assert pictures[-2].isspace() and pictures[-1] == "1 of 2, target: done"
+    assert lines[1].split("\r")[-1].startswith("2 of 2, broken: The target: ")
 
 
 def test_the_files_lie_on_their_grids(done):

@@ -17,7 +17,6 @@ import numpy as np
 from RRLMedSAMEngine import protocol, segfile
 from RRLMedSAMEngine.geometry import Geometry
 from RRLMedSAMEngine.image import Volume, to_sitk, write_image
-from RRLMedSAMEngine.targets import target_name
 
 AMPLITUDE = np.array([2.0, -3.0, 1.5])  # mm, LPS
 AFFINE = np.array(
@@ -97,7 +96,7 @@ def answer(request):
 
 def answerFile(request):
     """Writes the atlas's labels as the result of a file, unless there is one."""
-    folder = Path(request.output) / target_name(request.target)
+    folder = Path(request.output) / request.name
     if folder.exists():
         tell(protocol.Failed(request.id, "exists", "There is a result already.", "Choose another folder."))
         return

@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+import dicomseg
 import numpy as np
 import phantom
 import pytest
@@ -400,6 +401,37 @@ def test_files_stay_files_until_they_are_shown(user, files, monkeypatch, scene):
     target = segmentation.GetNodeReference("RRLMedSAM.target")
     assert slicer.util.arrayFromVolume(target).shape == SHAPE
     assert slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "Segment_1", target).any()
+
+
+def test_each_series_of_a_dicom_folder_is_listed_segmented_and_shown(user, tmp_path, monkeypatch):
+    """Two patients whose folders and series are called alike; Slicer shows the series that was meant."""
+    output = tmp_path / "results"
+    output.mkdir()
+    for patient, offset in (("Ä", 0), ("b", 500)):
+        folder = tmp_path / "scans" / patient / "DICOM"
+        folder.mkdir(parents=True)
+        for number in (1, 2):
+            for k, dataset in enumerate(dicomseg.series(np.full(SHAPE, offset + number, np.int16))):
+                dataset.SeriesNumber, dataset.SeriesDescription = number, "T1"
+                dataset.save_as(folder / f"{number}-{k}.dcm", enforce_file_format=True)
+    addFolder(user, (tmp_path / "scans", output), monkeypatch)
+    names = ["b_DICOM_1_T1", "b_DICOM_2_T1", "Ä_DICOM_1_T1", "Ä_DICOM_2_T1"]
+    assert [row[0] for row in rows(user)[4:]] == names
+    run(user)
+    assert states(user)[4:] == ["finished"] * 4 and sorted(os.listdir(output)) == sorted(names)
+    for name, value in (("b_DICOM_2_T1", 502), ("Ä_DICOM_1_T1", 1)):
+        # A target that was shown is listed as a volume, too, from then on.
+        names = [entry.path and entry.name for entry in entries(user)]
+        button(user, names.index(name)).click()
+        segmentation = user.logic.getParameterNode().resultSegmentation
+        shown = slicer.util.arrayFromVolume(segmentation.GetNodeReference("RRLMedSAM.target"))
+        assert shown.shape == SHAPE and (shown == value).all()
+
+
+def test_a_folder_that_cannot_be_read_is_told(user, tmp_path, monkeypatch):
+    addFolder(user, (tmp_path / "none", tmp_path), monkeypatch)
+    text = user.ui.worklistStatusLabel.text
+    assert "cannot be read" in text and text.endswith("Choose another one.")
 
 
 def test_existing_results_of_files_are_not_replaced(user, files, monkeypatch):
