@@ -33,7 +33,7 @@ import time
 from pathlib import Path
 
 from . import streams
-from .errors import Cancelled, EngineError, bad_input
+from .errors import HOPELESS, Cancelled, EngineError, bad_input
 from .failures import as_engine_error, read_named, trace
 from .protocol import DEVICES, EFFORTS
 from .targets import find_series, unique_names
@@ -112,7 +112,11 @@ class Job:
         except Exception as error:
             failure = tell(progress_of("all targets"), error)
             return [{**row, "error": failure} for row in rows]
+        hopeless = None
         for number, (row, path) in enumerate(zip(rows, self.options.target), start=1):
+            if hopeless:
+                row["error"] = hopeless
+                continue
             lines = progress_of(row["target"], number, len(rows))
             folder = Path(os.path.abspath(self.options.output)) / row["target"]
             try:
@@ -124,6 +128,10 @@ class Job:
                 lines.say("done")
             except Exception as error:
                 row["error"] = tell(lines, error)
+                if row["error"]["code"] in HOPELESS:
+                    hopeless = row["error"]
+                    if number < len(rows):
+                        progress_of("the others").say("not begun, for the same reason")
         return rows
 
     def _prepare(self):

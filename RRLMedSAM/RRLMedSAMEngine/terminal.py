@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from unicodedata import combining, east_asian_width
 
 LINE_SECONDS = 10.0  # between two progress lines of one stage
 BAR_SECONDS = 0.1  # between two pictures of the bar
@@ -56,9 +57,15 @@ class ProgressBar:
     def _draw(self, text):
         # A line that wraps cannot be drawn over. Some terminals have no width to tell.
         width = os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH
-        text = text[: width - 1]
-        print("\r" + text.ljust(self._length), end="", file=sys.stderr, flush=True)
-        self._length = len(text)
+        while _columns(text) >= width:
+            text = text[:-1]
+        print("\r" + text + " " * (self._length - _columns(text)), end="", file=sys.stderr, flush=True)
+        self._length = _columns(text)
+
+
+def _columns(text):
+    """How wide a text is on a terminal: Chinese characters take two columns, accents of their own none."""
+    return sum(0 if combining(each) else 1 + (east_asian_width(each) in "WF") for each in text)
 
 
 def _text(stage, fraction, seconds_left):

@@ -4,6 +4,7 @@ from .messages import _, stageText, timeText
 from .review import isDoubtful, rankedStructures
 
 DONE, DOUBTFUL = "\u2713", "\u26a0"  # a tick and a warning sign: told without colours
+MOST_NAMES = 3  # told of targets that failed for the same reason
 
 
 def namedStructures(entry):
@@ -37,6 +38,21 @@ def qualityText(entry):
         return ""
     doubtful = sum(isDoubtful(row) for row in entry.report["structures"])
     return f"{DOUBTFUL} {doubtful}" if doubtful else DONE
+
+
+def failureTexts(entries):
+    """A line for each reason why entries failed, with the first of their names."""
+    namesOf = {}
+    for entry in entries:
+        if entry.state == "failed":
+            namesOf.setdefault(str(entry.error), []).append(entry.name)
+    texts = []
+    for reason, names in namesOf.items():
+        shown, count = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+        if count > 0:
+            shown = _("{names} and {count} more").format(names=shown, count=count)
+        texts.append(f"{shown}: {reason}")
+    return texts
 
 
 def actionTexts(entry, canRetry):

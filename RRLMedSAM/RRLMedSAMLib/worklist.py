@@ -4,13 +4,12 @@ import os
 import time
 
 import slicer
+from RRLMedSAMEngine.errors import HOPELESS
 from RRLMedSAMEngine.targets import target_name, unique_names
 
 from . import messages
 from .errors import RunError
 from .messages import _
-
-HOPELESS = ("no_torch", "disk_full")  # errors that each following target would meet, too
 
 
 class Entry:

@@ -7,7 +7,7 @@ import slicer
 from RRLMedSAMEngine.targets import find_targets
 
 from .dialogs import chosenFolder, chosenNewFile
-from .entrytexts import actionTexts, namedStructures, qualityText, stateText
+from .entrytexts import actionTexts, failureTexts, namedStructures, qualityText, stateText
 from .errors import RunError
 from .loading import loadResult
 from .messages import _
@@ -246,8 +246,7 @@ class WorklistView:
         text = _("{finished} finished, {failed} failed, {cancelled} cancelled.").format(
             **{state: states.count(state) for state in ("finished", "failed", "cancelled")}
         )
-        failed = [entry for entry in self.worklist.entries if entry.state == "failed"]
-        self._say("\n".join([text, *(f"{entry.name}: {entry.error}" for entry in failed)]))
+        self._say("\n".join([text, *failureTexts(self.worklist.entries)]))
         self._onChanged()
         if withoutTorch and self._parameterNode is not None:
             self._install(lambda: self.start(withoutTorch))

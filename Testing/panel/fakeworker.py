@@ -299,6 +299,15 @@ def notorch():
         tell(protocol.Failed(request.id, "no_torch", "PyTorch is not installed.", "Install it."))
 
 
+def filling(count):
+    """The disk is full when so many files are written."""
+    for number, request in enumerate(requests()):
+        if number < int(count):
+            answerFile(request)
+        else:
+            tell(protocol.Failed(request.id, "disk_full", "The disk is full.", "Free some space."))
+
+
 def fuzzing(seed, count):
     """Answers, with many lines before it that are spoiled."""
     chance = random.Random(int(seed))

@@ -441,6 +441,26 @@ def test_existing_results_of_files_are_not_replaced(user, files, monkeypatch):
     assert states(user)[4:] == ["failed"] * 3 and "already" in user.ui.worklistStatusLabel.text
 
 
+def test_a_full_disk_stops_the_list_is_told_once_and_earlier_results_stay(user, files, monkeypatch):
+    folder, output = files
+    for name in ("c", "d", "e"):
+        (folder / f"{name}.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes())
+    addFolder(user, files, monkeypatch)
+    user.worker("filling", 2)
+    run(user)
+    assert states(user)[4:] == ["finished"] * 2 + ["failed"] * 4
+    text = user.ui.worklistStatusLabel.text
+    assert text.count("The disk is full. Free some space.") == 1 and "b, c, d and 1 more: " in text
+    for name in os.listdir(output):
+        assert len(os.listdir(output / name)) == 3
+    assert len(os.listdir(output)) == 2 and len(tableRows()) == 4
+    user.worker("good")
+    for row in range(6, 10):
+        button(user, row).click()
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[4:] == ["finished"] * 6
+
+
 def test_a_lost_result_is_told_and_nothing_is_left(user, files, monkeypatch, scene):
     _folder, output = files
     addFolder(user, files, monkeypatch)
