@@ -36,8 +36,7 @@ def appearing(folder: Path, overwrite: bool):
 
     Other files in ``folder`` stay. What killed processes left there is removed. Raises EngineError: `Exists` without ``overwrite``, or what writing raises.
     """
-    if not overwrite and any((folder / name).exists() for name in FILES):
-        raise Exists()
+    _refuse_to_replace(folder, overwrite)
     ownership.remove_abandoned_parts(folder.parent)
     temporary = Path(ownership.part_of(str(folder)))
     try:
@@ -48,6 +47,7 @@ def appearing(folder: Path, overwrite: bool):
         raise writing_error(error) from error
     try:
         yield temporary
+        _refuse_to_replace(folder, overwrite)  # another process may have been quicker
         try:
             claim.close()
             os.unlink(claim.name)
@@ -61,6 +61,11 @@ def appearing(folder: Path, overwrite: bool):
     finally:
         claim.close()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_to_replace(folder, overwrite):
+    if not overwrite and any((folder / name).exists() for name in FILES):
+        raise Exists()
 
 
 def write(folder: Path, result, atlas: Volume, target: Volume, structures, check) -> None:

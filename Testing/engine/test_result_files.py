@@ -241,6 +241,14 @@ def test_writing_can_be_stopped_at_every_step(tmp_path):
     assert os.listdir(tmp_path) == ["whole"]
 
 
+def test_two_that_write_the_same_result_do_not_mix_it(tmp_path):
+    with pytest.raises(results.Exists), results.appearing(tmp_path / "case", False) as folder:
+        (folder / "labels.nii.gz").write_text("mine")
+        (tmp_path / "case").mkdir()
+        (tmp_path / "case" / "labels.nii.gz").write_text("another process's")
+    assert os.listdir(tmp_path) == ["case"] and (tmp_path / "case" / "labels.nii.gz").read_text().startswith("another")
+
+
 KEEPING = """
 import sys, time
 from pathlib import Path
