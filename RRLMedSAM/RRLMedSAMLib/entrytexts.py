@@ -40,19 +40,21 @@ def qualityText(entry):
     return f"{DOUBTFUL} {doubtful}" if doubtful else DONE
 
 
-def failureTexts(entries):
-    """A line for each reason why entries failed, with the first of their names."""
+def endText(entries):
+    """How many entries ended how, and a line for each reason why some failed, with the first of their names."""
+    states = [entry.state for entry in entries]
+    counts = {state: states.count(state) for state in ("finished", "failed", "cancelled")}
+    texts = [_("{finished} finished, {failed} failed, {cancelled} cancelled.").format(**counts)]
     namesOf = {}
     for entry in entries:
         if entry.state == "failed":
             namesOf.setdefault(str(entry.error), []).append(entry.name)
-    texts = []
     for reason, names in namesOf.items():
         shown, count = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
         if count > 0:
             shown = _("{names} and {count} more").format(names=shown, count=count)
         texts.append(f"{shown}: {reason}")
-    return texts
+    return "\n".join(texts)
 
 
 def actionTexts(entry, canRetry):

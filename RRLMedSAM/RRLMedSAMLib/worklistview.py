@@ -7,7 +7,7 @@ import slicer
 from RRLMedSAMEngine.targets import find_targets
 
 from .dialogs import chosenFolder, chosenNewFile
-from .entrytexts import actionTexts, failureTexts, namedStructures, qualityText, stateText
+from .entrytexts import actionTexts, endText, namedStructures, qualityText, stateText
 from .errors import RunError
 from .loading import loadResult
 from .messages import _
@@ -164,9 +164,8 @@ class WorklistView:
             self._showAction(entry, row)
         hasFiles = any(entry.path for entry in self.worklist.entries)
         obstacle = self._obstacle()
-        button = self.ui.worklistButton
-        button.setEnabled(obstacle is None)
-        button.setToolTip(obstacle or _("Segments the checked targets, one after the other."))
+        self.ui.worklistButton.setEnabled(obstacle is None)
+        self.ui.worklistButton.setToolTip(obstacle or _("Segments the checked targets, one after the other."))
         self.ui.worklistCancelButton.setEnabled(self.isBusy)
         self.ui.worklistRemoveButton.setEnabled(hasFiles)
         for widget in (self.ui.worklistOutputLabel, self.ui.worklistOutputEdit, self.ui.worklistOutputButton):
@@ -242,11 +241,7 @@ class WorklistView:
 
     def _onEnded(self):
         withoutTorch = [entry for entry in self.worklist.entries if entry.error and entry.error.code == "no_torch"]
-        states = [entry.state for entry in self.worklist.entries]
-        text = _("{finished} finished, {failed} failed, {cancelled} cancelled.").format(
-            **{state: states.count(state) for state in ("finished", "failed", "cancelled")}
-        )
-        self._say("\n".join([text, *failureTexts(self.worklist.entries)]))
+        self._say(endText(self.worklist.entries))
         self._onChanged()
         if withoutTorch and self._parameterNode is not None:
             self._install(lambda: self.start(withoutTorch))
