@@ -116,7 +116,7 @@ def test_a_worker_killed_at_random_moments_costs_its_target_alone(user, addTarge
     end, killed = time.monotonic() + 40, 0
     while user.panel.worklist.isBusy:
         process = user.logic.worker._process
-        moment = time.monotonic() + chance.uniform(0.0, 5.0)  # loading PyTorch takes the first two seconds
+        moment = time.monotonic() + chance.uniform(0.0, 3.5)  # loading PyTorch takes the first one or two
         pump(lambda moment=moment: time.monotonic() > moment or not user.panel.worklist.isBusy)
         if time.monotonic() < end and process is not None and process.poll() is None:
             process.kill()
