@@ -1,6 +1,7 @@
 """Segments targets with one annotated atlas, from files to files.
 
-For each target it writes a folder named after the target's file, without its extension, into the output folder:
+For each target it writes a folder named after the target's file, without its extension, into the output folder (a DICOM
+series among others: after folder, number and description; equal names get their folders' names in front):
 
   labels.nii.gz            the atlas's label values on the target's grid
   segmentation.seg.nrrd    the same for 3D Slicer, with the names and colours of the atlas's .seg.nrrd
@@ -32,10 +33,10 @@ import time
 from pathlib import Path
 
 from . import streams
-from .errors import Cancelled, EngineError, bad_input
+from .errors import HOPELESS, Cancelled, EngineError, bad_input
 from .failures import as_engine_error, read_named, trace
 from .protocol import DEVICES, EFFORTS
-from .targets import target_name
+from .targets import find_series, unique_names
 from .terminal import progress_of
 
 EXIT_CODES = {
@@ -58,7 +59,8 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--atlas", required=True, metavar="FILE", help="volume, any format that SimpleITK reads")
     parser.add_argument("--atlas-labels", required=True, metavar="FILE", help="its label map or .seg.nrrd")
     parser.add_argument(
-        "--target", required=True, action="append", metavar="PATH", help="volume or DICOM folder; may be repeated"
+        "--target", required=True, action="append", metavar="PATH",
+        help="volume, DICOM folder (each series of it), or a file of a series; may be repeated",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="where each target gets its folder")
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
@@ -70,12 +72,21 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print a summary for programs on standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace results of an earlier run")
     options = parser.parse_args(arguments)
-    names = [target_name(path) for path in options.target]
-    if "" in names:
+    options.target = [path for given in options.target for path in _series_of(given)]
+    if len(set(map(os.path.abspath, options.target))) < len(options.target):
+        parser.error("a target is given twice")
+    options.names = unique_names(options.target)
+    if "" in options.names:
         parser.error("a target's file has no name before its extension")
-    if len({name.casefold() for name in names}) < len(names):
-        parser.error("two targets have the same name, so that their results would share a folder")
     return options
+
+
+def _series_of(path: str) -> list[str]:
+    """The targets that a path stands for."""
+    try:
+        return find_series(path) or [path]
+    except OSError:  # no folder; what it is will be told when it is read
+        return [path]
 
 
 class Job:
@@ -95,14 +106,18 @@ class Job:
 
     def run(self) -> list[dict]:
         """A summary for each target: name, output, and its report or its error."""
-        rows = [{"target": target_name(path), "output": None} for path in self.options.target]
+        rows = [{"target": name, "output": None} for name in self.options.names]
         try:
             job = self._prepare()
         except Exception as error:
             failure = tell(progress_of("all targets"), error)
             return [{**row, "error": failure} for row in rows]
-        for row, path in zip(rows, self.options.target):
-            lines = progress_of(row["target"])
+        hopeless = None
+        for number, (row, path) in enumerate(zip(rows, self.options.target), start=1):
+            if hopeless:
+                row["error"] = hopeless
+                continue
+            lines = progress_of(row["target"], number, len(rows))
             folder = Path(os.path.abspath(self.options.output)) / row["target"]
             try:
                 row["report"] = job.run(
@@ -113,6 +128,10 @@ class Job:
                 lines.say("done")
             except Exception as error:
                 row["error"] = tell(lines, error)
+                if row["error"]["code"] in HOPELESS:
+                    hopeless = row["error"]
+                    if number < len(rows):
+                        progress_of("the others").say("not begun, for the same reason")
         return rows
 
     def _prepare(self):

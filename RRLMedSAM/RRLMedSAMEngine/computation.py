@@ -1,7 +1,7 @@
 """What the worker does with a request: arrays from the exchange folder, the pipeline, arrays back into it."""
 
+import os
 import time
-
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from .protocol import (
     SegmentFile,
     Written,
 )
-from .targets import target_name
 
 WRITING = 0.97  # fraction of a run after which the result is written
 
@@ -47,9 +46,8 @@ def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipelin
 
 
 def _segment_file(request: SegmentFile, progress, warn, cancelled) -> Written:
-    name = target_name(request.target)
-    if not name:
-        raise bad_input("The target's file has no name before its extension.", "Rename it.")
+    if request.name in ("", ".", "..") or os.path.basename(request.name) != request.name:
+        raise bad_input("The target has no name that a folder can have.", "Rename its file.")
     job = FileJob(
         exchange.read(request.folder, request.atlas),
         exchange.read(request.folder, request.atlas_labels, whole_numbers=True),
@@ -57,7 +55,7 @@ def _segment_file(request: SegmentFile, progress, warn, cancelled) -> Written:
         pipeline.Settings(request.effort, request.device, request.model, request.seed),
         request.overwrite,
     )
-    folder = Path(request.output) / name
+    folder = Path(request.output) / request.name
     report = job.run(request.target, folder, progress=progress, warn=warn, cancelled=cancelled)
     return Written(request.id, str(folder), report)
 

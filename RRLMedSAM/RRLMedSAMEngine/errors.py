@@ -1,6 +1,9 @@
 """Errors that reach the user: what is wrong in one sentence, what to do in another."""
 
 
+HOPELESS = ("no_torch", "disk_full")  # codes of errors that each following target would meet, too
+
+
 class EngineError(Exception):
     """``code`` is one of the protocol's: bad_input, no_overlap, out_of_memory, disk_full, no_torch, bad_model.
 

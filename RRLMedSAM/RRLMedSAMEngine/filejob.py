@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from . import memory, pipeline, results, summary
-from .errors import Cancelled
+from .errors import Cancelled, EngineError
 from .failures import read_named
 from .image import Volume, read_volume
 from .segfile import Structure
@@ -47,5 +47,8 @@ class FileJob:
                 row["name"] = names[row["label"]]
             results.write(temporary, result, self.atlas, target, self.structures, check)
             check()
-        summary.add(folder.parent / summary.FILE, folder.name, result.report)
+        try:
+            summary.add(folder.parent / summary.FILE, folder.name, result.report)
+        except EngineError as error:  # the result is whole without it; the table may be open in Excel
+            warn(f"{summary.FILE} lacks this target. {error}")
         return result.report

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import nifti
+from . import dicomheader, nifti
 from .errors import EngineError, bad_input
 from .geometry import Geometry
 
@@ -30,7 +30,7 @@ class Volume:
 
 
 def read_volume(path) -> Volume:
-    """An image of any format that SimpleITK reads, or a folder with one DICOM series.
+    """An image of any format that SimpleITK reads, a folder with one DICOM series, or a file of a series.
 
     Raises EngineError (bad_input) for what is no 3D image of one component with a usable geometry.
     """
@@ -117,6 +117,9 @@ def _read(path: Path) -> sitk.Image:
     try:
         if path.is_dir():
             return _read_dicom(path)
+        header = dicomheader.read(path)
+        if header is not None:
+            return _read_series(path, header.series)
         if not nifti.is_whole(path):
             raise RuntimeError("cut off")
         return sitk.ReadImage(str(path))
@@ -131,5 +134,11 @@ def _read_dicom(folder: Path) -> sitk.Image:
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if len(series) != 1:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
-        raise bad_input(f"The folder holds {found}.", "Give a folder with one series.")
+        raise bad_input(f"The folder holds {found}.", "Give a folder with one series, or a file of one.")
     return sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+
+
+def _read_series(path: Path, series: str) -> sitk.Image:
+    """The whole series of a DICOM file, whose other files lie beside it."""
+    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path.parent), series)
+    return sitk.ReadImage(files if len(files) > 1 else str(path))

@@ -76,8 +76,8 @@ class SegmentFile:
     """Asks for a target in a file, or DICOM folder, to be segmented into files. Answered by `Progress` and `Warned`,
     then one `Written` or `Failed`.
 
-    ``target``: its absolute path; ``output``: that of the folder in which the target gets a folder of its own, with the
-    files of the command line. The atlas's segments must not overlap.
+    ``target``: its absolute path; ``output``: that of the folder in which the target gets a folder of its own, called
+    ``name``, with the files of the command line. The atlas's segments must not overlap.
     """
 
     id: int
@@ -87,6 +87,7 @@ class SegmentFile:
     structures: list[Structure]
     target: str
     output: str
+    name: str
     overwrite: bool = False
     effort: str = "balanced"
     device: str = "auto"

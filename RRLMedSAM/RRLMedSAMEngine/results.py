@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from . import memory, nifti, segfile
+from . import memory, nifti, ownership, segfile
 from .errors import EngineError
 from .image import Volume, writing_error
 
@@ -34,18 +34,23 @@ class Exists(EngineError):
 def appearing(folder: Path, overwrite: bool):
     """A new folder beside ``folder`` for the result's files, which move to ``folder`` when the block ends well.
 
-    Other files in ``folder`` stay. Raises EngineError: `Exists` without ``overwrite``, or what writing raises.
+    Other files in ``folder`` stay. What killed processes left there is removed. Raises EngineError: `Exists` without ``overwrite``, or what writing raises.
     """
-    if not overwrite and any((folder / name).exists() for name in FILES):
-        raise Exists()
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    _refuse_to_replace(folder, overwrite)
+    ownership.remove_abandoned_parts(folder.parent)
+    temporary = Path(ownership.part_of(str(folder)))
     try:
         os.makedirs(temporary)
+        claim = ownership.claim(temporary)
     except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise writing_error(error) from error
     try:
         yield temporary
+        _refuse_to_replace(folder, overwrite)  # another process may have been quicker
         try:
+            claim.close()
+            os.unlink(claim.name)
             if folder.exists():
                 for file in sorted(temporary.iterdir()):
                     os.replace(file, folder / file.name)
@@ -54,7 +59,13 @@ def appearing(folder: Path, overwrite: bool):
         except OSError as error:
             raise writing_error(error) from error
     finally:
+        claim.close()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_to_replace(folder, overwrite):
+    if not overwrite and any((folder / name).exists() for name in FILES):
+        raise Exists()
 
 
 def write(folder: Path, result, atlas: Volume, target: Volume, structures, check) -> None:

@@ -4,6 +4,7 @@ import csv
 import os
 from pathlib import Path
 
+from . import ownership
 from .errors import EngineError
 from .image import writing_error
 
@@ -12,25 +13,32 @@ COLUMNS = ("target", "structure", "label", "volume_ml", "confidence_percent", "l
 
 
 def add(path: Path, target: str, report: dict) -> None:
-    """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError."""
+    """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError.
+
+    UTF-8 with the mark by which Excel knows it. Several processes may do so at once.
+    """
     found = [
         (target, row["name"], row["label"], row["volume_ml"], row["confidence"], "; ".join(row["reasons"]))
         for row in report["structures"]
     ]
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *(row for row in _read(path) if row[0] != target), *found])
-        os.replace(part, path)
+        with ownership.alone(path.with_name(f".{path.name}.lock")):
+            rows = [row for row in _read(path) if row[0] != target]
+            try:
+                with open(part, "w", newline="", encoding="utf-8-sig") as file:
+                    csv.writer(file).writerows([COLUMNS, *rows, *found])
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise writing_error(error) from error
 
 
 def _read(path: Path) -> list[list[str]]:
     """The lines below the heading; none where there is no table of ours."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
     except FileNotFoundError:
         return []

@@ -1,18 +1,28 @@
 """Targets as files: what their results are called, and which of a folder's entries are targets.
 
-Standard library only, so that Slicer's process can import it.
+Standard library only, so that Slicer's process can import it. A target is an image's file, a folder with a single DICOM
+series, or any file of a DICOM series that shares its folder with others.
 """
 
+import collections
+import errno
 import os
+import re
+
+from . import dicomheader
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".img.gz", ".img", ".gipl.gz", ".gipl")
 SEGMENTATIONS = (".seg.nrrd", ".seg.nhdr")  # images by their extension, but no targets
-DICOM = (".dcm", ".dicom", ".ima")
-PREAMBLE = 128  # bytes before the letters DICM in a DICOM file
+DICOM = re.compile(r"(\.dcm|\.dicom|\.ima|\.\d*|)", re.IGNORECASE)  # extensions; files are called by their UID, too
+RESULT = {"report.json", "confidence.nii.gz"}  # a folder with these files is an earlier result
+DEEPEST = 8  # folders in folders
+MOST_FILES = 100_000
+UNFIT = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')  # for a file's name, on some system
 
 
 def target_name(path: str) -> str:
-    """The name of a target's folder: the file's without its extension, a DICOM folder's as it is."""
+    """What a target is called: the file without its extension, a DICOM folder as it is, a series in it by its folder,
+    number and description."""
     path = os.path.abspath(path)
     name = os.path.basename(path)
     if os.path.isdir(path):
@@ -20,38 +30,93 @@ def target_name(path: str) -> str:
     for extension in (*SEGMENTATIONS, *EXTENSIONS):
         if name.lower().endswith(extension):
             return name[: -len(extension)]
+    header = _header(path)
+    if header is not None and (header.number or header.description):
+        parts = (_folder_name(path), header.number, header.description)
+        return UNFIT.sub("_", "_".join(filter(None, parts)))[:100].rstrip(" .")
     return os.path.splitext(name)[0]
 
 
-def find_targets(folder: str) -> list[str]:
-    """The paths of a folder's images, by name: files, and folders in it that hold a DICOM series.
+def unique_names(paths, taken=()) -> list[str]:
+    """A name for each target, no two the same, nor one of ``taken``, even where capitals count for nothing.
 
-    A folder of DICOM files is one target itself. Raises OSError where the folder cannot be read.
+    Where targets share their `target_name`, the folders that they lie in come before it, as many as it takes, and where
+    that does not help either a number comes behind it.
     """
-    if _holds_dicom(folder):
-        return [folder]
+    names = [target_name(path) for path in paths]
+    for depth in range(1, DEEPEST + 1):
+        counts = collections.Counter(name.casefold() for name in (*names, *taken))
+        for number, path in enumerate(paths):
+            if counts[names[number].casefold()] > 1:
+                names[number] = "_".join([*_folders(path)[-depth:], target_name(path)])
+    used = {name.casefold() for name in taken}
+    for number, name in enumerate(names):
+        count = 1
+        while names[number].casefold() in used:
+            count += 1
+            names[number] = f"{name} ({count})"
+        used.add(names[number].casefold())
+    return names
+
+
+def find_targets(folder: str) -> list[str]:
+    """The targets in a folder and the folders in it, by name; not hidden ones, segmentations and earlier results.
+
+    Raises OSError where the folder cannot be read, or holds so many files that it cannot be meant.
+    """
+    os.scandir(folder).close()  # what `walk` cannot read, it leaves out
+    found, count = [], 0
+    for place, folders, files in os.walk(folder):
+        count += len(files)
+        if count > MOST_FILES:
+            raise OSError(errno.E2BIG, f"it holds more than {MOST_FILES} files")
+        is_result = files and set(files) >= RESULT
+        is_deep = os.path.relpath(place, folder).count(os.sep) >= DEEPEST
+        folders[:] = [] if is_result or is_deep else sorted(name for name in folders if not name.startswith("."))
+        if not is_result:
+            found += [os.path.join(place, name) for name in sorted(files) if _is_image(name)] + find_series(place)
+    return found
+
+
+def find_series(folder: str) -> list[str]:
+    """The targets of a folder's own DICOM files, by number. Raises OSError."""
+    files_of = {}
     with os.scandir(folder) as entries:
-        named = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    return [entry.path for entry in named if (_holds_dicom(entry.path) if entry.is_dir() else _is_image(entry.name))]
+        candidates = [entry for entry in entries if _may_be_dicom(entry.name) and entry.is_file()]
+    for path in sorted(entry.path for entry in candidates):
+        header = _header(path)
+        if header is not None:
+            files_of.setdefault(header.series, (header, path))
+    series = sorted(files_of.values(), key=lambda each: (each[0].number.zfill(9), each[1]))
+    paths = [path for header, path in series if header.is_image]
+    return [folder] if paths and len(series) == 1 else paths
 
 
-def _is_image(name: str) -> bool:
+def _is_image(name):
     name = name.lower()
     # An .img or .mhd's other half is no image of its own: .hdr and .raw are not in the list.
-    return name.endswith(EXTENSIONS) and not name.endswith(SEGMENTATIONS)
+    return name.endswith(EXTENSIONS) and not name.startswith(".") and not name.endswith(SEGMENTATIONS)
 
 
-def _holds_dicom(folder: str) -> bool:
-    """Whether the folder's first file is of a DICOM series; a series alone in a folder is what can be read."""
+def _may_be_dicom(name):
+    return not name.startswith(".") and DICOM.fullmatch(os.path.splitext(name)[1]) is not None
+
+
+def _header(path):
+    """The header of a DICOM file, None for what is none or cannot be read."""
     try:
-        with os.scandir(folder) as entries:
-            files = [entry.path for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-        if not files:
-            return False
-        first = min(files)
-        if first.lower().endswith(DICOM):
-            return True
-        with open(first, "rb") as file:
-            return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+        return dicomheader.read(path)
     except OSError:
-        return False
+        return None
+
+
+def _folder_name(path):
+    return os.path.basename(os.path.dirname(path))
+
+
+def _folders(path):
+    """The names of the folders above a target that its own name does not tell, from the outermost on."""
+    place = os.path.dirname(os.path.abspath(path))
+    if target_name(path).startswith(_folder_name(path) + "_"):  # a series
+        place = os.path.dirname(place)
+    return [name for name in os.path.splitdrive(place)[1].split(os.sep) if name]

@@ -1,16 +1,19 @@
 """What the command line tells of a target's progress: a bar where somebody looks on, lines where a file does."""
 
-import shutil
+import os
 import sys
 import time
+from unicodedata import combining, east_asian_width
 
 LINE_SECONDS = 10.0  # between two progress lines of one stage
 BAR_SECONDS = 0.1  # between two pictures of the bar
-BAR_WIDTH = 24  # characters
+BAR_WIDTH, WIDTH = 24, 80  # characters: of the bar, of a terminal that does not tell
 
 
-def progress_of(name: str):
-    """What tells a target's progress on this process's standard error."""
+def progress_of(name: str, number: int = 1, count: int = 1):
+    """What tells the progress of one target of so many on this process's standard error."""
+    if count > 1:
+        name = f"{number} of {count}, {name}"
     return ProgressBar(name) if sys.stderr.isatty() else ProgressLines(name)
 
 
@@ -52,9 +55,17 @@ class ProgressBar:
         self._length = 0
 
     def _draw(self, text):
-        text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be drawn over
-        print("\r" + text.ljust(self._length), end="", file=sys.stderr, flush=True)
-        self._length = len(text)
+        # A line that wraps cannot be drawn over. Some terminals have no width to tell.
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH
+        while _columns(text) >= width:
+            text = text[:-1]
+        print("\r" + text + " " * (self._length - _columns(text)), end="", file=sys.stderr, flush=True)
+        self._length = _columns(text)
+
+
+def _columns(text):
+    """How wide a text is on a terminal: Chinese characters take two columns, accents of their own none."""
+    return sum(0 if combining(each) else 1 + (east_asian_width(each) in "WF") for each in text)
 
 
 def _text(stage, fraction, seconds_left):

@@ -4,6 +4,7 @@ from .messages import _, stageText, timeText
 from .review import isDoubtful, rankedStructures
 
 DONE, DOUBTFUL = "\u2713", "\u26a0"  # a tick and a warning sign: told without colours
+MOST_NAMES = 3  # told of targets that failed for the same reason
 
 
 def namedStructures(entry):
@@ -37,3 +38,31 @@ def qualityText(entry):
         return ""
     doubtful = sum(isDoubtful(row) for row in entry.report["structures"])
     return f"{DOUBTFUL} {doubtful}" if doubtful else DONE
+
+
+def endText(entries):
+    """How many entries ended how, and a line for each reason why some failed, with the first of their names."""
+    states = [entry.state for entry in entries]
+    counts = {state: states.count(state) for state in ("finished", "failed", "cancelled")}
+    texts = [_("{finished} finished, {failed} failed, {cancelled} cancelled.").format(**counts)]
+    namesOf = {}
+    for entry in entries:
+        if entry.state == "failed":
+            namesOf.setdefault(str(entry.error), []).append(entry.name)
+    for reason, names in namesOf.items():
+        shown, count = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+        if count > 0:
+            shown = _("{names} and {count} more").format(names=shown, count=count)
+        texts.append(f"{shown}: {reason}")
+    return "\n".join(texts)
+
+
+def actionTexts(entry, canRetry):
+    """(text, tooltip) of an entry's button. ``canRetry``: see `Worklist.canRetry`."""
+    if entry.isActive:
+        return _("Cancel"), _("Ends this target's run; the others go on.")
+    if entry.state == "finished":
+        return _("Show"), _("Shows the result in the slices, and its structures above.")
+    if not canRetry:
+        return _("Retry"), _("A run is going on. Try again when it has ended.")
+    return _("Retry"), _("Segments this target again, with the choices of the last start.")

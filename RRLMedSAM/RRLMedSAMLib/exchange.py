@@ -11,9 +11,9 @@ import tempfile
 import time
 
 import numpy as np
+from RRLMedSAMEngine import ownership
 
 PREFIX = "RRLMedSAM-"
-LOCK = "owner.lock"
 PIECE = 1 << 20  # values handled between two yields: a few milliseconds
 ADOPTION_SECONDS = 60  # a folder younger than that without a lock is just being made
 
@@ -23,15 +23,14 @@ class ExchangeFolder:
 
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix=PREFIX)
-        self._lock = open(os.path.join(self.path, LOCK), "w")
-        _lock(self._lock)
+        self._claim = ownership.claim(self.path)
 
     def file(self, name):
         return os.path.join(self.path, name)
 
     def remove(self):
         """Removes the folder; what a dying worker still holds open is left to `removeStaleFolders`."""
-        self._lock.close()
+        self._claim.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -51,25 +50,9 @@ def _isStale(entry):
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
         return False
     try:
-        with open(os.path.join(entry.path, LOCK), "r+") as lock:
-            _lock(lock)
+        return ownership.is_abandoned(entry.path)
     except FileNotFoundError:
         return time.time() - status.st_mtime > ADOPTION_SECONDS
-    except OSError:  # locked: its owner lives
-        return False
-    return True
-
-
-def _lock(file):
-    """Locks the open file until it is closed or its process ends; OSError where another process has it."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def pieces(shape, values=None):

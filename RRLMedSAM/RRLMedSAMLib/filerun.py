@@ -1,6 +1,6 @@
 """One run on a target in a file: from a click to the files of its result, without a node in the scene."""
 
-from RRLMedSAMEngine import protocol
+from RRLMedSAMEngine import ownership, protocol
 from RRLMedSAMEngine.geometry import to_rows
 
 from . import messages
@@ -16,11 +16,14 @@ from .task import Task
 class FileRun(Task):
     """``output``: the folder that the target got, ``report``: the engine's facts about it, when it has finished."""
 
-    def __init__(self, inputs: AtlasInputs, path, outputFolder, overwrite, settings, worker):
-        """``path``: absolute, of the target's file or DICOM folder. ``settings``: effort, device, model, seed."""
+    def __init__(self, inputs: AtlasInputs, path, outputFolder, name, overwrite, settings, worker):
+        """``path``: absolute, of the target's file or DICOM folder; ``name``: of the folder for its files.
+
+        ``settings``: effort, device, model, seed.
+        """
         super().__init__(worker)
         self.inputs, self.settings = inputs, settings
-        self._path, self._outputFolder, self._overwrite = path, outputFolder, overwrite
+        self._path, self._outputFolder, self._name, self._overwrite = path, outputFolder, name, overwrite
         self.output = self.report = None
 
     def _checkInputs(self):
@@ -37,6 +40,7 @@ class FileRun(Task):
             self.output, self.report = written.output, written.report
         finally:
             folder.remove()
+            ownership.remove_abandoned_parts(self._outputFolder)  # of a worker that was killed
 
     def _prepare(self, folder, labels):
         """Copies the atlas into the folder; returns the request."""
@@ -63,6 +67,7 @@ class FileRun(Task):
             ],
             target=self._path,
             output=self._outputFolder,
+            name=self._name,
             overwrite=self._overwrite,
             **self.settings,
         )

@@ -3,6 +3,7 @@
 import time
 
 from RRLMedSAMEngine import protocol
+from RRLMedSAMEngine.targets import target_name
 
 from . import messages
 from .adaptation import Adaptation
@@ -70,6 +71,7 @@ class OneShotLogic:
         atlasSegmentation,
         path,
         outputFolder,
+        name="",
         overwrite=False,
         effort="balanced",
         device="auto",
@@ -81,12 +83,12 @@ class OneShotLogic:
     ):
         """Starts a run on a target in a file, or DICOM folder, and returns it at once, a `FileRun`.
 
-        The target's files, as `run.py segment` writes them, go into a folder of its own in ``outputFolder``, and
-        nothing into the scene. Both paths are absolute. Callbacks, options and errors: as those of `segment`.
+        The target's files, as `run.py segment` writes them, go into a folder of its own in ``outputFolder``, called
+        ``name`` or as the target, and nothing into the scene. Both paths are absolute. Callbacks, options and errors: as those of `segment`.
         """
         settings = self._settings(effort, device, model, seed)
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
-        run = FileRun(inputs, path, outputFolder, overwrite, settings, self.worker)
+        run = FileRun(inputs, path, outputFolder, name or target_name(path), overwrite, settings, self.worker)
         return self._begin(run, onProgress, onFinished, onFailed)
 
     def adapt(

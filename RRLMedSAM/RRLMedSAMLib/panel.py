@@ -231,7 +231,7 @@ class Panel(VTKObservationMixin):
             return _("A model is being adapted. Pause that first.")
         if self.worklist.isBusy:
             return _("Many targets are being segmented. Cancel that first.")
-        if self._run is not None:
+        if self.logic.isBusy:  # the set-up's look at the worker counts, too
             return _("A run is going on.")
         inputs, names = self._inputs(), roleNames()
         missing = [names[role] for role, node in inputs.items() if node is None]

@@ -6,6 +6,7 @@ import itertools
 from RRLMedSAMEngine import protocol
 
 from . import messages
+from .answers import isSound
 from .enginetexts import translated
 from .errors import RunError
 from .exchange import pieces, writing
@@ -118,4 +119,6 @@ class Task:
         elif isinstance(event, protocol.Progress) and self._stopReason is None:
             self.stage, self.secondsLeft = event.stage, event.seconds_left
             self.fraction = PREPARED + (COMPUTED - PREPARED) * min(max(event.fraction, 0.0), 1.0)
+        if not isSound(event):
+            raise self._stopReason or messages.processFailure(Broken("garbage"), 0)
         return isinstance(event, protocol.ANSWERS)

@@ -53,7 +53,7 @@ class WorkerProcess:
         self._garbage = 0
         self._silence = 0.0
         self._lastPoll = time.monotonic()
-        self._isReady = self._isBusy = False
+        self._isReady, self._request = False, None  # the id of the one that is not answered
         self._killTime = None
 
     # ------------------------------------------------------------ what the logic calls
@@ -72,7 +72,7 @@ class WorkerProcess:
         if not self.isRunning:
             self.stop()
             self._start()
-        self._isBusy, self._silence = True, 0.0
+        self._request, self._silence = request.id, 0.0
         self._outbox += protocol.encode(request).encode("ascii")
         self._write()
 
@@ -184,8 +184,8 @@ class WorkerProcess:
                 continue
             self._garbage = 0
             self._isReady = True
-            if isinstance(event, protocol.ANSWERS):
-                self._isBusy, self._killTime = False, None
+            if isinstance(event, protocol.ANSWERS) and event.id == self._request:
+                self._request = self._killTime = None
             events.append(event)
         return events
 
@@ -197,7 +197,7 @@ class WorkerProcess:
     def _measureSilence(self, hasSpoken):
         # Counted in short steps: the worker slept too while the computer or the application did.
         now = time.monotonic()
-        self._silence = 0.0 if hasSpoken or not self._isBusy else self._silence + min(now - self._lastPoll, 1.0)
+        self._silence = 0.0 if hasSpoken or self._request is None else self._silence + min(now - self._lastPoll, 1.0)
         self._lastPoll = now
 
     def _whatBroke(self, exitCode):

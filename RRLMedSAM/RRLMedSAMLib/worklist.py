@@ -4,23 +4,25 @@ import os
 import time
 
 import slicer
-from RRLMedSAMEngine.targets import target_name
+from RRLMedSAMEngine.errors import HOPELESS
+from RRLMedSAMEngine.targets import target_name, unique_names
 
+from . import messages
 from .errors import RunError
 from .messages import _
-
-HOPELESS = ("no_torch", "disk_full")  # errors that each following target would meet, too
 
 
 class Entry:
     """A target: ``node``, a volume of the scene, or ``path``, of a file or DICOM folder; the other one is None.
 
+    ``name``: of a file's result, instead of its own.
     ``state``: new, waiting, running, finished, failed or cancelled. ``task``: its run. ``report``: the engine's facts;
     ``segmentation``: the result's node; ``output``: the folder of the result's files. ``seconds``: how long it took.
     """
 
-    def __init__(self, node=None, path=None):
+    def __init__(self, node=None, path=None, name=None):
         self.node, self.path = node, path
+        self._name = name if node is not None or name is not None else target_name(path)
         self.isChecked = node is None
         self.reset("new")
 
@@ -30,7 +32,12 @@ class Entry:
 
     @property
     def name(self):
-        return self.node.GetName() if self.node is not None else target_name(self.path)
+        return self.node.GetName() if self.node is not None else self._name
+
+    @property
+    def source(self):
+        """What tells targets of one name apart: the node's ID or the path."""
+        return self.node.GetID() if self.node is not None else self.path
 
     @property
     def isActive(self):
@@ -51,6 +58,11 @@ class Worklist:
         self._running = None
 
     @property
+    def canRetry(self):
+        """Whether an entry may be tried again: not while the worker does something else than the list."""
+        return self._start is not None and (self.isActive or not self._logic.isBusy)
+
+    @property
     def isActive(self):
         return any(entry.isActive for entry in self.entries)
 
@@ -64,8 +76,12 @@ class Worklist:
         self.entries = ofNodes + gone + [entry for entry in self.entries if entry.node is None]
 
     def addFiles(self, paths):
-        known = {entry.path for entry in self.entries}
-        self.entries += [Entry(path=path) for path in paths if path not in known]
+        """Adds the targets that are not in the list yet, each with a name of its own."""
+        files = [entry for entry in self.entries if entry.path is not None]
+        known = {entry.path for entry in files}
+        new = [path for path in paths if path not in known]
+        names = unique_names(new, [entry.name for entry in files])
+        self.entries += [Entry(path=path, name=name) for path, name in zip(new, names)]
 
     def remove(self, entry):
         """Takes an entry off the list; its result stays."""
@@ -82,11 +98,11 @@ class Worklist:
     def start(self, entries, atlasVolume, atlasSegmentation, outputFolder="", overwrite=False, **settings):
         """Segments the entries, each after the one before; ``settings``: those of `OneShotLogic.segment`.
 
-        ``outputFolder``: absolute path, where files' results go. Raises RuntimeError while others are segmented, and
+        ``outputFolder``: absolute path, where files' results go. Raises RuntimeError while another run goes on, and
         RunError for files without a folder or with the same name.
         """
-        if self.isActive:
-            raise RuntimeError("The worklist is being segmented.")
+        if self.isActive or self._logic.isBusy:
+            raise RuntimeError("Another run is going on.")
         _checkFiles([entry for entry in entries if entry.path], outputFolder)
 
         def begin(entry):
@@ -94,7 +110,7 @@ class Worklist:
             atlas = atlasVolume, atlasSegmentation
             if entry.path:
                 options = {"overwrite": overwrite, **settings, **callbacks}
-                return self._logic.segmentFile(*atlas, entry.path, outputFolder, **options)
+                return self._logic.segmentFile(*atlas, entry.path, outputFolder, entry.name, **options)
             return self._logic.segment(*atlas, entry.node, **settings, **callbacks)
 
         self._start = begin
@@ -104,7 +120,12 @@ class Worklist:
         self._next()
 
     def retry(self, entry):
-        """Segments an entry again, with what was chosen at the last start."""
+        """Segments an entry again, with what was chosen at the last start; it waits for others of the list.
+
+        Raises RuntimeError unless `canRetry`.
+        """
+        if not self.canRetry:
+            raise RuntimeError("Another run is going on.")
         entry.reset("waiting")
         self._onChanged(entry)
         if self._running is None:
@@ -128,13 +149,22 @@ class Worklist:
             entry.state, self._running, self._began = "running", entry, time.monotonic()
             try:
                 if entry.node is not None and not slicer.mrmlScene.IsNodePresent(entry.node):
-                    raise RunError("input_missing", _("The target volume is no longer in the scene."))
+                    raise RunError(
+                        "input_missing",
+                        _("The target volume is no longer in the scene."),
+                        _("Load it again and check it in the list."),
+                    )
                 entry.task = self._start(entry)
                 self._onChanged(entry)
                 return
             except RunError as error:
                 self._running = None
                 self._fail(entry, error)
+            except Exception as error:
+                self._running = None
+                self._fail(entry, messages.unexpected(error))
+                self._next()  # it costs its target alone
+                raise
         self._onEnded()
 
     def _onProgress(self, _task):
@@ -144,9 +174,10 @@ class Worklist:
     def _onTaskEnded(self, task):
         entry, self._running = self._running, None
         entry.seconds = time.monotonic() - self._began
-        if task.error is not None:
-            self._fail(entry, task.error)
-        else:
+        try:
+            if task.error is not None:
+                self._fail(entry, task.error)
+                return
             entry.report = task.report
             if entry.path:
                 entry.output = task.output
@@ -154,7 +185,8 @@ class Worklist:
                 entry.segmentation = task.nodes.segmentation
             self._end(entry, "finished")
             self._onFinished(entry)
-        self._next()
+        finally:
+            self._next()
 
     def _fail(self, entry, error):
         failed = [entry]

@@ -7,7 +7,7 @@ import slicer
 from RRLMedSAMEngine.targets import find_targets
 
 from .dialogs import chosenFolder, chosenNewFile
-from .entrytexts import namedStructures, qualityText, stateText
+from .entrytexts import actionTexts, endText, namedStructures, qualityText, stateText
 from .errors import RunError
 from .loading import loadResult
 from .messages import _
@@ -69,9 +69,10 @@ class WorklistView:
     def addFolder(self, folder):
         """Adds the images of a folder to the list."""
         try:
-            paths = find_targets(folder)
+            with slicer.util.WaitCursor():  # a thousand slices take a second
+                paths = find_targets(folder)
         except OSError as error:
-            self._say(_("The folder cannot be read ({reason}).").format(reason=error.strerror))
+            self._say(_("The folder cannot be read ({reason}). Choose another one.").format(reason=error.strerror))
             return
         self.worklist.addFiles([os.path.abspath(path) for path in paths])
         self._say(_("{count} images found.").format(count=len(paths)))
@@ -141,7 +142,7 @@ class WorklistView:
         if entry.path is None:
             segmentation = entry.segmentation
             if not slicer.mrmlScene.IsNodePresent(segmentation):
-                self._say(_("The result is no longer in the scene."))
+                self._say(_("The result is no longer in the scene. Segment the target again."))
                 return
         else:
             try:
@@ -159,11 +160,12 @@ class WorklistView:
             return
         self.worklist.setVolumes([node for node in images() if node is not self._atlas()[0]])
         self._fill()
+        for row, entry in enumerate(self._shown):
+            self._showAction(entry, row)
         hasFiles = any(entry.path for entry in self.worklist.entries)
         obstacle = self._obstacle()
-        button = self.ui.worklistButton
-        button.setEnabled(obstacle is None)
-        button.setToolTip(obstacle or _("Segments the checked targets, one after the other."))
+        self.ui.worklistButton.setEnabled(obstacle is None)
+        self.ui.worklistButton.setToolTip(obstacle or _("Segments the checked targets, one after the other."))
         self.ui.worklistCancelButton.setEnabled(self.isBusy)
         self.ui.worklistRemoveButton.setEnabled(hasFiles)
         for widget in (self.ui.worklistOutputLabel, self.ui.worklistOutputEdit, self.ui.worklistOutputButton):
@@ -199,7 +201,7 @@ class WorklistView:
                 table.setItem(row, column, qt.QTableWidgetItem(""))
             name = table.item(row, TARGET)
             name.setText(entry.name)
-            name.setToolTip(entry.name if entry.path is None else _("{name} (file)").format(name=entry.name))
+            name.setToolTip(entry.name if entry.path is None else entry.path)
             name.setCheckState(qt.Qt.Checked if entry.isChecked else qt.Qt.Unchecked)
         table.blockSignals(wasBlocked)
         for entry in entries:
@@ -216,6 +218,11 @@ class WorklistView:
         table.item(row, QUALITY).setText(qualityText(entry))
         table.item(row, QUALITY).setToolTip(_("How many structures to look at: those whose confidence is below 70 %."))
         table.blockSignals(wasBlocked)
+        self._showAction(entry, row)
+
+    def _showAction(self, entry, row):
+        """The button of a row, which does what suits the row's state."""
+        table = self.ui.worklistTable
         if entry.state == "new":
             table.removeCellWidget(row, ACTION)
             return
@@ -224,22 +231,17 @@ class WorklistView:
             button = qt.QToolButton()
             button.clicked.connect(lambda _checked=False: self.onAction(entry))
             table.setCellWidget(row, ACTION, button)
-        if entry.isActive:
-            button.setText(_("Cancel"))
-        else:
-            button.setText(_("Show") if entry.state == "finished" else _("Retry"))
+        text, toolTip = actionTexts(entry, self.worklist.canRetry)
+        button.setText(text)
+        button.setToolTip(toolTip)
+        button.setEnabled(entry.isActive or entry.state == "finished" or self.worklist.canRetry)
 
     def _onFinished(self, entry):
-        addToTable(entry.name, namedStructures(entry))
+        addToTable(entry.name, entry.source, namedStructures(entry))
 
     def _onEnded(self):
         withoutTorch = [entry for entry in self.worklist.entries if entry.error and entry.error.code == "no_torch"]
-        states = [entry.state for entry in self.worklist.entries]
-        text = _("{finished} finished, {failed} failed, {cancelled} cancelled.").format(
-            **{state: states.count(state) for state in ("finished", "failed", "cancelled")}
-        )
-        failed = [entry for entry in self.worklist.entries if entry.state == "failed"]
-        self._say("\n".join([text, *(f"{entry.name}: {entry.error}" for entry in failed)]))
+        self._say(endText(self.worklist.entries))
         self._onChanged()
         if withoutTorch and self._parameterNode is not None:
             self._install(lambda: self.start(withoutTorch))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from RRLMedSAMEngine import protocol
 
 HERE = Path(__file__).resolve().parent
@@ -71,6 +72,27 @@ def segment_request(folder, number=1, *, atlas=None, target=None, **settings) ->
         target=protocol.Array("target.npy", rows(target_matrix)),
         **{"effort": "fast", "device": "cpu", "model": "instant", **settings},
     )
+
+
+def write_series(folder, number, description, count, modality="MR"):
+    """Writes a DICOM series of ``count`` slices (8, 9) with its number as UID and voxel value; returns its files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    uid, files = f"1.2.826.0.1.3680043.2.1125.{number}", []
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for k in range(count):
+        part = sitk.GetImageFromArray(np.full((1, 8, 9), number, np.int16))[:, :, 0]
+        tags = {
+            "0008|0060": modality, "0008|103e": description, "0020|000e": uid, "0020|0011": str(number),
+            "0020|0032": f"0\\0\\{2.5 * k}", "0020|0037": "1\\0\\0\\0\\1\\0", "0020|0013": str(k),
+            "0008|0018": f"{uid}.{k + 1}",
+        }  # fmt: skip
+        for tag, value in tags.items():
+            part.SetMetaData(tag, value)
+        files.append(folder / f"{number}-{99 - k}.dcm")
+        writer.SetFileName(str(files[-1]))
+        writer.Execute(part)
+    return files
 
 
 INPUTS = ["atlas.npy", "labels0.npy", "target.npy"]

@@ -5,7 +5,7 @@ import errno
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from enginekit import files_in, phantom
+from enginekit import files_in, phantom, write_series
 
 pytest.importorskip("torch", reason="the command line computes with torch")
 
@@ -169,7 +169,7 @@ def test_a_target_gives_its_folder_the_name(file, name):
     "arguments",
     [
         [],
-        ["--target", "a/x.nii.gz", "--target", "b/X.nrrd"],
+        ["--target", "a/x.nii.gz", "--target", "a/../a/x.nii.gz"],
         ["--target", "a/.nii.gz"],
         ["--target", "x.nii", "--effort", "heroic"],
         ["--target", "x.nii", "--seed", "one"],
@@ -179,6 +179,24 @@ def test_a_wrong_command_line_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.parse(["--atlas", "a.nii", "--atlas-labels", "l.nii", "--output", "o", *arguments])
     assert caught.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_each_series_of_a_folder_is_a_target(files, no_computation):
+    folder = files / "patient 1"
+    write_series(folder, 3, "T1", 20)
+    write_series(folder, 4, "T2", 22)
+    write_series(folder, 5, "report", 1, "SR")
+    code, rows = run(files, target=folder)
+    assert code == 5 and [row["target"] for row in rows] == ["patient 1_3_T1", "patient 1_4_T2"]
+    assert [target.array.shape for target in no_computation] == [(20, 8, 9), (22, 8, 9)]
+
+
+def test_equal_names_get_their_folders_in_front():
+    targets = ["a/s/x.nii.gz", "b/s/X.nrrd", "y.nii", "y.mha"]
+    given = [part for target in targets for part in ("--target", target)]
+    options = cli.parse(["--atlas", "a.nii", "--atlas-labels", "l.nii", "--output", "o", *given])
+    assert options.names[:2] == ["a_s_x", "b_s_X"]
+    assert options.names[3] == options.names[2] + " (2)"
 
 
 def test_the_help_documents_every_exit_code(capsys):

@@ -1,8 +1,11 @@
 """The command line as a process, with the real pipeline: its files, exit codes, signals, and the worker's labels."""
 
+import contextlib
+import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -16,8 +19,10 @@ from RRLMedSAMEngine.image import Volume, to_sitk
 
 pytest.importorskip("torch", reason="the command line computes with torch")
 
+WIDTH = 68  # characters of the terminal
 ATLAS = phantom((36, 34, 38))
 TARGET = phantom((38, 36, 34), bend_mm=2.0)
+NAME = "Müller, Ä_ö 日本"
 NAMES = [
     segfile.Structure(9, "Liver", (0.5, 0.25, 1.0)),
     segfile.Structure(4, "Kidney", (1.0, 0.0, 0.0)),
@@ -38,14 +43,14 @@ def start(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A folder with an awkward name: atlas.nrrd, atlas.seg.nrrd with names, target.nii.gz, broken.nii.gz."""
+    """A folder with an awkward name: atlas.nrrd, atlas.seg.nrrd with names, a target NAME.nii.gz, broken.nii.gz."""
     folder = tmp_path_factory.mktemp("für Zoë 患者")
     image, labels, matrix = ATLAS
     write(folder / "atlas.nrrd", image, matrix)
     segfile.write(Volume(labels, Geometry(matrix, labels.shape)), NAMES, folder / "atlas.seg.nrrd")
     image, _, matrix = TARGET
-    write(folder / "target.nii.gz", image, matrix)
-    whole = (folder / "target.nii.gz").read_bytes()
+    write(folder / f"{NAME}.nii.gz", image, matrix)
+    whole = (folder / f"{NAME}.nii.gz").read_bytes()
     (folder / "broken.nii.gz").write_bytes(whole[: len(whole) // 2])
     return folder
 
@@ -53,7 +58,7 @@ def inputs(tmp_path_factory):
 def common(inputs, *more) -> list:
     return [
         *("--atlas", inputs / "atlas.nrrd", "--atlas-labels", inputs / "atlas.seg.nrrd"),
-        *("--target", inputs / "target.nii.gz", "--effort", "fast", "--device", "cpu", *more),
+        *("--target", inputs / f"{NAME}.nii.gz", "--effort", "fast", "--device", "cpu", *more),
     ]
 
 
@@ -63,7 +68,7 @@ def done(inputs):
     output = inputs / "aus gabe"
     process = start(*common(inputs, "--target", inputs / "broken.nii.gz", "--output", output, "--json"))
     summary, progress = process.communicate(timeout=120)
-    return process.returncode, json.loads(summary), progress, output / "target"
+    return process.returncode, json.loads(summary), progress, output / NAME
 
 
 def read(path):
@@ -81,16 +86,50 @@ def test_one_target_fails_and_the_other_is_done(done):
     code, summary, _, folder = done
     assert code == 1
     good, bad = summary["targets"]
-    assert (good["target"], good["output"]) == ("target", str(folder)) and "error" not in good
+    assert (good["target"], good["output"]) == (NAME, str(folder)) and "error" not in good
     assert bad["target"] == "broken" and bad["output"] is None and bad["error"]["code"] == "bad_input"
-    assert files_in(folder.parent) == ["structures.csv", "target"] and files_in(folder) == sorted(results.FILES)
+    assert files_in(folder.parent) == [NAME, "structures.csv"] and files_in(folder) == sorted(results.FILES)
+    with open(folder.parent / "structures.csv", newline="", encoding="utf-8-sig") as file:
+        assert {row["target"] for row in csv.DictReader(file)} == {NAME}
 
 
 def test_progress_goes_to_standard_error(done):
     lines = done[2].splitlines()
-    stages = [line.split(": ")[1].split(",")[0] for line in lines if line.startswith("target: ")]
+    stages = [line.split(": ")[1].split(",")[0] for line in lines if line.startswith(f"1 of 2, {NAME}: ")]
     assert list(dict.fromkeys(stages)) == ["read", "align", "deform", "transfer", "write", "done"]
-    assert any(line.startswith("broken: ") for line in lines)
+    assert any(line.startswith("2 of 2, broken: ") for line in lines)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_on_a_terminal_a_bar_says_which_target_of_how_many(inputs, tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+    command = [sys.executable, "-m", "RRLMedSAMEngine.cli", *map(str, common(inputs, "--output", tmp_path))]
+    command += ["--target", str(inputs / "broken.nii.gz")]
+    environ = {name: value for name, value in environment().items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(command, stderr=terminal, env=environ)
+    os.close(terminal)
+    written = b""
+    with contextlib.suppress(OSError):  # on Linux the end of a terminal is an error
+        while piece := os.read(screen, 4096):
+            written += piece
+    os.close(screen)
+    assert process.wait(60) == 1
+    lines = written.decode("utf-8").replace("\r\n", "\n").split("\n")
+    pictures = lines[0].split("\r")
+    bars = [picture for picture in pictures if "[" in picture]
+    assert max(map(len, bars)) == WIDTH - 3  # cut there, else it would wrap; two of the name's characters are wide
+    assert all(bar.startswith(f"1 of 2, {NAME}: [") for bar in bars)
+    assert [stage in "".join(bars) for stage in ("read", "align", "deform", "transfer", "write")] == [True] * 5
+    filled = [bar.count("#") for bar in bars]
+    assert filled == sorted(filled) and filled[0] == 0 and filled[-1] == 24
+    # The last bar is wiped out before the sentence is written over it.
+    assert pictures[-2].isspace() and pictures[-1] == f"1 of 2, {NAME}: done"
+    assert lines[1].split("\r")[-1].startswith("2 of 2, broken: The target: ")
 
 
 def test_the_files_lie_on_their_grids(done):
@@ -152,7 +191,7 @@ def test_the_report_says_what_was_done(done):
 
 def test_the_worker_gives_the_same_labels(done, inputs, tmp_path):
     """With the same geometry, that is as it comes from the files: NIfTI keeps it in single precision."""
-    target = (TARGET[0], None, read(inputs / "target.nii.gz")[1].voxel_to_lps)
+    target = (TARGET[0], None, read(inputs / f"{NAME}.nii.gz")[1].voxel_to_lps)
     atlas = (ATLAS[0], ATLAS[1], read(inputs / "atlas.nrrd")[1].voxel_to_lps)
     worker = WorkerUnderTest()
     try:
@@ -173,6 +212,26 @@ def test_an_existing_result_is_not_touched(done, inputs):
     _, progress = process.communicate(timeout=60)
     assert process.returncode == 4 and "--overwrite" in progress
     assert before == {name: (done[3] / name).stat().st_mtime_ns for name in results.FILES}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+def test_a_disk_that_is_full_stops_the_queue_and_earlier_results_stay(inputs, tmp_path):
+    """A limit for each file stands in for the disk: the second target's fields are too large for it."""
+    import resource
+
+    image, _, matrix = phantom((80, 70, 60))
+    write(tmp_path / "large.nii.gz", image, matrix)
+    output = tmp_path / "out"
+    more = ("--target", tmp_path / "large.nii.gz", "--target", inputs / "atlas.nrrd", "--output", output, "--json")
+    process = start(
+        *common(inputs, *more), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+    )
+    summary, progress = process.communicate(timeout=120)
+    assert process.returncode == 1
+    done, full, unbegun = json.loads(summary)["targets"]
+    assert full["error"]["code"] == unbegun["error"]["code"] == "disk_full" and "error" not in done
+    assert files_in(output) == [NAME, "structures.csv"] and files_in(output / NAME) == sorted(results.FILES)
+    assert progress.count("The disk is full.") == 1 and "the others: not begun" in progress
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")

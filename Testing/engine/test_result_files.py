@@ -3,11 +3,14 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 import types
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from enginekit import environment
 from RRLMedSAMEngine import nifti, results, segfile
 from RRLMedSAMEngine.errors import Cancelled, EngineError
 from RRLMedSAMEngine.geometry import Geometry
@@ -236,3 +239,55 @@ def test_writing_can_be_stopped_at_every_step(tmp_path):
         with pytest.raises(Cancelled), results.appearing(tmp_path / "case", False) as folder:
             results.write(folder, result, volume, volume, STRUCTURES, check)
     assert os.listdir(tmp_path) == ["whole"]
+
+
+def test_two_that_write_the_same_result_do_not_mix_it(tmp_path):
+    with pytest.raises(results.Exists), results.appearing(tmp_path / "case", False) as folder:
+        (folder / "labels.nii.gz").write_text("mine")
+        (tmp_path / "case").mkdir()
+        (tmp_path / "case" / "labels.nii.gz").write_text("another process's")
+    assert os.listdir(tmp_path) == ["case"] and (tmp_path / "case" / "labels.nii.gz").read_text().startswith("another")
+
+
+KEEPING = """
+import sys, time
+from pathlib import Path
+from RRLMedSAMEngine import results
+with results.appearing(Path(sys.argv[1]), False) as folder:
+    (folder / "labels.nii.gz").write_text("half")
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def keeper(tmp_path):
+    """Callable: a process that is about to write the result of this name."""
+    made = []
+
+    def make(name):
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", KEEPING, str(tmp_path / name)]
+        made.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(), text=True))
+        assert made[-1].stdout.readline() == "ready\n"
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.kill()
+        process.communicate()
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, keeper):
+    killed, living = keeper("Müller, Ä_ö 日本"), keeper("b")
+    killed.kill()
+    killed.wait()
+    (tmp_path / ".mine.12.part").mkdir()  # nobody's claim is in it
+    assert len(os.listdir(tmp_path)) == 3
+    with results.appearing(tmp_path / "c", False) as folder:
+        names = {os.path.basename(folder), f".b.{living.pid}.part", ".mine.12.part"}
+        assert set(os.listdir(tmp_path)) == names
+        (folder / "labels.nii.gz").write_text("whole")
+    living.communicate("\n")
+    assert sorted(os.listdir(tmp_path)) == [".mine.12.part", "b", "c"]
+    assert os.listdir(tmp_path / "b") == ["labels.nii.gz"]

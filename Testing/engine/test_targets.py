@@ -2,13 +2,17 @@
 
 import csv
 import os
+import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-from RRLMedSAMEngine import summary
+from enginekit import environment, write_series
+from RRLMedSAMEngine import dicomheader, results, summary, targets
 from RRLMedSAMEngine.errors import EngineError
-from RRLMedSAMEngine.targets import find_targets
+from RRLMedSAMEngine.image import read_volume
+from RRLMedSAMEngine.targets import find_targets, unique_names
 
 
 def touch(folder, *names, content=b""):
@@ -23,25 +27,76 @@ def test_images_are_targets_and_other_files_are_not(tmp_path):
     assert names == ["Müller, Ä_ö 日本.nii.gz", "a.nrrd", "b.NII.gz", "c.mha"]
 
 
-def test_folders_of_dicom_files_are_targets(tmp_path):
-    touch(tmp_path / "series 1", "IM0001", "IM0002", content=b"\0" * 128 + b"DICM")
-    touch(tmp_path / "series 2", "1.dcm")
-    touch(tmp_path / "other", "readme")
+def test_folders_in_folders_are_searched_but_not_hidden_ones_and_results(tmp_path):
+    touch(tmp_path / "b" / "anat", "T1.nii.gz")
+    touch(tmp_path / "a", "T1.nii.gz")
+    touch(tmp_path / ".git" / "c", "T1.nii.gz")
+    touch(tmp_path / "out" / "T1", *results.FILES)
+    touch(tmp_path.joinpath(*map(str, range(12))), "deep.nii.gz")
+    found = find_targets(str(tmp_path))
+    assert found == [str(tmp_path / part / "T1.nii.gz") for part in ("a", os.path.join("b", "anat"))]
+    assert unique_names(found) == ["a_T1", "anat_T1"]
+    assert unique_names(found[:1], ["t1"]) == ["a_T1"] and unique_names(found[:1], ["t1", "a_t1"])[0].endswith("_a_T1")
+
+
+def test_a_disk_full_of_files_is_refused(tmp_path, monkeypatch):
+    touch(tmp_path, *[f"{number}.txt" for number in range(20)])
+    monkeypatch.setattr(targets, "MOST_FILES", 10)
+    with pytest.raises(OSError, match="more than 10 files"):
+        find_targets(str(tmp_path))
+
+
+def test_a_folder_with_one_dicom_series_is_a_target(tmp_path):
+    write_series(tmp_path / "scan", 1, "T1", 5)
+    touch(tmp_path / "other", "readme", "DICOMDIR")
+    touch(tmp_path / "broken", "1.dcm", content=b"\0" * 128 + b"DICM" + b"\2\0\0\0UL")
     (tmp_path / "empty").mkdir()
-    assert [os.path.basename(path) for path in find_targets(str(tmp_path))] == ["series 1", "series 2"]
-    assert find_targets(str(tmp_path / "series 1")) == [str(tmp_path / "series 1")]
+    assert [os.path.basename(path) for path in find_targets(str(tmp_path))] == ["broken", "scan"]
+    assert find_targets(str(tmp_path / "scan")) == [str(tmp_path / "scan")]
 
 
-def test_a_series_that_was_really_written_is_found_and_read(tmp_path):
-    folder = tmp_path / "scan"
-    folder.mkdir()
-    image = sitk.GetImageFromArray(np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7))
-    for k in range(5):
-        slice_ = image[:, :, k]
-        slice_.SetMetaData("0020|0013", str(k))
-        slice_.SetMetaData("0020|0032", f"0\\0\\{k}")
-        sitk.WriteImage(slice_, str(folder / f"{k}"), imageIO="GDCMImageIO")
-    assert find_targets(str(tmp_path)) == [str(folder)]
+def test_each_of_several_series_is_a_target_with_a_name_that_tells(tmp_path):
+    for patient in ("Ä", "b"):
+        write_series(tmp_path / patient / "DICOM", 12, "T1: sag/3D", 5)
+        write_series(tmp_path / patient / "DICOM", 3, "T2", 4)
+        write_series(tmp_path / patient / "DICOM", 5, "tumour", 1, "SEG")
+    found = find_targets(str(tmp_path))
+    names = ["b_DICOM_3_T2", "b_DICOM_12_T1_ sag_3D", "Ä_DICOM_3_T2", "Ä_DICOM_12_T1_ sag_3D"]
+    assert unique_names(found) == names
+    for path, number, count in zip(found, (3, 12) * 2, (4, 5) * 2):
+        volume = read_volume(path)
+        assert volume.array.shape == (count, 8, 9) and (volume.array == number).all()
+        assert np.allclose(volume.geometry.spacing, (1, 1, 2.5))
+
+
+@pytest.mark.parametrize("is_implicit", [False, True])
+def test_a_header_is_read_past_sequences_of_all_kinds(tmp_path, is_implicit):
+    pydicom = pytest.importorskip("pydicom")
+    (path,) = write_series(tmp_path, 7, "Schädel", 1)
+    data = pydicom.dcmread(path)
+    data.SpecificCharacterSet = "ISO_IR 100"
+    inner = pydicom.Dataset()
+    inner.Modality, inner.SeriesNumber = "CT", 99  # not the series' own
+    for tag, is_undefined in ((0x00081032, True), (0x00081140, False)):
+        item = pydicom.Dataset()
+        item.add_new(0x00081140, "SQ", [inner])
+        item[0x00081140].is_undefined_length = not is_undefined
+        data.add_new(tag, "SQ", [item, inner])
+        data[tag].is_undefined_length = is_undefined
+    data.add_new(0x00091001, "OB", b"private" * 20)
+    syntax = pydicom.uid.ImplicitVRLittleEndian if is_implicit else pydicom.uid.ExplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = syntax
+    data.save_as(path, implicit_vr=is_implicit, little_endian=True)
+    header = dicomheader.read(path)
+    assert header == dicomheader.Header(data.SeriesInstanceUID, "MR", "7", "Schädel")
+    whole = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(300):  # damaged files neither raise nor take long
+        damaged = bytearray(whole[: chance.randrange(132, len(whole))])
+        for _ in range(5):
+            damaged[chance.randrange(132, max(133, len(damaged) - 1)) % len(damaged)] = chance.randrange(256)
+        path.write_bytes(damaged)
+        dicomheader.read(path)
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
@@ -58,7 +113,7 @@ def report(confidence, reasons=()):
 
 
 def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -73,6 +128,7 @@ def test_the_table_grows_and_a_repeated_target_replaces_its_lines(tmp_path):
         ["Müller", 'Liver, "left"', "4", "1.25", "50.0", "low_agreement; cut_by_view"],
     ]
     assert os.listdir(tmp_path) == [summary.FILE]
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel garbles umlauts
 
 
 def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
@@ -81,3 +137,28 @@ def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
     with pytest.raises(EngineError) as caught:
         summary.add(path, "a", report(80.0))
     assert caught.value.code == "exists" and path.read_text() == "patient;age\n"
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from RRLMedSAMEngine import dicomheader, results, summary, targets
+sys.stdin.readline()
+row = {"name": "Liver", "label": 4, "volume_ml": 1.25, "confidence": 80.0, "reasons": []}
+for number in range(50):
+    summary.add(Path(sys.argv[1]), f"{sys.argv[2]} {number}", {"structures": [row]})
+"""
+
+
+def test_two_processes_at_once_lose_no_line(tmp_path):
+    path, pipe = tmp_path / summary.FILE, subprocess.PIPE
+    command = [sys.executable, "-c", ADDING, str(path)]
+    processes = [subprocess.Popen([*command, name], stdin=pipe, env=environment(), text=True) for name in "ab"]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert sorted(row[0] for row in read(path)[1:]) == sorted(f"{name} {n}" for name in "ab" for n in range(50))
+    assert os.listdir(tmp_path) == [summary.FILE]

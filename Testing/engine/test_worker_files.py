@@ -44,7 +44,7 @@ def request_of(tmp_path):
             number, str(folder),
             *(protocol.Array(f"{what}.npy", rows(matrix)) for what in ("atlas", "labels")),
             [protocol.Structure(value, f"organ {value}", (0.1, 0.5, value / 50)) for value in (4, 9, 30)],
-            str(path), str(output), **{"effort": "fast", "device": "cpu", "model": "instant", **settings},
+            str(path), str(output), name, **{"effort": "fast", "device": "cpu", "model": "instant", **settings},
         )  # fmt: skip
 
     return make
@@ -72,6 +72,16 @@ def test_a_second_result_is_refused_unless_it_may_replace_the_first(worker, requ
     assert isinstance(worker.last_of(4), protocol.Written)
 
 
+def test_a_table_that_cannot_be_written_is_a_warning(worker, request_of):
+    request = request_of(7)
+    (Path(request.output) / "structures.csv").write_text("somebody else's")
+    worker.send(request)
+    assert isinstance(worker.last_of(7), protocol.Written)
+    warnings = [message for _, message in worker.events if isinstance(message, protocol.Warned) and message.id == 7]
+    assert any("structures.csv lacks this target" in warning.text for warning in warnings)
+    assert (Path(request.output) / "structures.csv").read_text() == "somebody else's"
+
+
 def test_cancelled_it_leaves_nothing(worker, request_of):
     request = request_of(5, effort="best")
     worker.send(request)
@@ -81,7 +91,7 @@ def test_cancelled_it_leaves_nothing(worker, request_of):
     assert files_in(request.output) == []
 
 
-@pytest.mark.parametrize("change", [{"target": "/none/such.nii"}, {"effort": "hard"}, {"target": "/none/.nii"}])
+@pytest.mark.parametrize("change", [{"target": "/none/such.nii"}, {"effort": "hard"}, {"name": ""}, {"name": "../up"}])
 def test_what_cannot_be_used_is_refused_with_a_sentence(worker, request_of, change):
     request = request_of(6)
     for name, value in change.items():

@@ -62,8 +62,9 @@ def test_cancel_at_twenty_random_moments_is_quick_and_leaves_nothing(tmp_path):
         length = time.monotonic() - started
         for name in set(files_in(tmp_path)) - set(INPUTS):
             (tmp_path / name).unlink()
-        cancelled = 0
-        for number in range(2, 22):
+        cancelled, number = 0, 200
+        while cancelled < 20:
+            number += 1
             worker.send(segment_request(tmp_path, number, effort="balanced", **pair))
             time.sleep(chance.uniform(0, 0.9 * length))
             asked = time.monotonic()
@@ -73,10 +74,11 @@ def test_cancel_at_twenty_random_moments_is_quick_and_leaves_nothing(tmp_path):
             if isinstance(answer, protocol.Failed):
                 assert answer.code == "cancelled" and files_in(tmp_path) == sorted(INPUTS)
                 cancelled += 1
-            else:
+            else:  # it was quicker
                 for name in set(files_in(tmp_path)) - set(INPUTS):
                     (tmp_path / name).unlink()
-        assert cancelled >= 15
+                length *= 0.9
+        assert worker.process.poll() is None  # it stays warm
     finally:
         worker.close()
 

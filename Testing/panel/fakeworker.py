@@ -3,7 +3,9 @@
 Run as `python fakeworker.py [behaviour]`; the behaviours are the functions at the end.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import random
@@ -17,7 +19,6 @@ import numpy as np
 from RRLMedSAMEngine import protocol, segfile
 from RRLMedSAMEngine.geometry import Geometry
 from RRLMedSAMEngine.image import Volume, to_sitk, write_image
-from RRLMedSAMEngine.targets import target_name
 
 AMPLITUDE = np.array([2.0, -3.0, 1.5])  # mm, LPS
 AFFINE = np.array(
@@ -97,7 +98,7 @@ def answer(request):
 
 def answerFile(request):
     """Writes the atlas's labels as the result of a file, unless there is one."""
-    folder = Path(request.output) / target_name(request.target)
+    folder = Path(request.output) / request.name
     if folder.exists():
         tell(protocol.Failed(request.id, "exists", "There is a result already.", "Choose another folder."))
         return
@@ -301,6 +302,15 @@ def notorch():
         tell(protocol.Failed(request.id, "no_torch", "PyTorch is not installed.", "Install it."))
 
 
+def filling(count):
+    """The disk is full when so many files are written."""
+    for number, request in enumerate(requests()):
+        if number < int(count):
+            answerFile(request)
+        else:
+            tell(protocol.Failed(request.id, "disk_full", "The disk is full.", "Free some space."))
+
+
 def fuzzing(seed, count):
     """Answers, with many lines before it that are spoiled."""
     chance = random.Random(int(seed))
@@ -315,6 +325,71 @@ def fuzzing(seed, count):
             if number % 10 == 0:
                 tell(messages[0])
         answer(request)
+
+
+def misanswering(seed, most, kind=""):
+    """Answers with up to so many spoiled answers before the right one; each request's as long as none is an answer."""
+    chance, kept = random.Random(int(seed)), {}
+    for request in requests():
+        if isinstance(request, protocol.Cancel):
+            continue
+        for _ in range(int(most)):
+            right = rightAnswer(request, kept)
+            if kind == "Failed":
+                right = protocol.Failed(request.id, "bad_input", "Wrong.", "Do it right.")
+            line = spoiled(json.loads(protocol.encode(right)), chance)
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            print("spoiled", file=sys.stderr, flush=True)
+            try:
+                message = protocol.decode(line, protocol.EVENTS)
+            except protocol.ProtocolError:
+                continue
+            if isinstance(message, protocol.ANSWERS) and message.id == request.id:
+                break
+        else:
+            tell(rightAnswer(request, kept))
+
+
+def rightAnswer(request, kept):
+    """The answer that the other behaviours give. ``kept``: what was computed once."""
+    kind = type(request).__name__
+    if kind not in kept:
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            {"Segment": answer, "SegmentFile": answerFile, "Probe": answerProbe}[kind](request)
+        folder = Path(getattr(request, "folder", os.devnull))
+        files = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+        kept[kind] = protocol.decode(told.getvalue(), protocol.EVENTS), files
+    message, files = kept[kind]
+    for name, content in files.items():
+        (Path(request.folder) / name).write_bytes(content)
+    return dataclasses.replace(message, id=request.id)
+
+
+STRANGE = [
+    None, True, -1, 0, 7, 1.5, 10**400, 1e308, float("nan"), float("inf"), -float("inf"), "", "no such file", "../../up",
+    "/dev/null", "\0", "x" * 10_000, [], {}, [[]], [None], {"a": 1}, [1, 2, 3], [float("nan")] * 3,
+]  # fmt: skip
+
+
+def spoiled(content, chance):
+    """A message's line with one or two things wrong, or cut off."""
+    for _ in range(chance.randrange(1, 3)):
+        part = content
+        while True:
+            key = chance.choice(list(part) if isinstance(part, dict) else range(len(part)))
+            if isinstance(part[key], (dict, list)) and part[key] and chance.random() < 0.85:
+                part = part[key]
+            else:
+                break
+        if isinstance(part, dict) and chance.random() < 0.2:
+            del part[key]
+        else:
+            part[key] = chance.choice(STRANGE)
+        if not content:
+            break
+    line = json.dumps(content)
+    return line[: chance.randrange(len(line))] if chance.random() < 0.1 else line
 
 
 def liar():

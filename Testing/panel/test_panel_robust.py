@@ -9,6 +9,8 @@ import pytest
 import slicer
 from driver import Driver
 from RRLMedSAMLib.exchange import PREFIX
+from RRLMedSAMLib.resultnodes import companions
+from RRLMedSAMLib.worklist import Entry
 
 SHAPE = (20, 24, 28)
 
@@ -43,6 +45,49 @@ def test_a_hundred_spoiled_lines_each_time_end_in_a_result_or_in_a_sentence(node
     logic.worker.stop()
     logic.worker._command[-3:] = ["good"]
     logic.segmentAndWait(*nodes)  # the next click works
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, count", [("Segmented", 400), ("Written", 300), ("Probed", 200), ("Failed", 100)])
+def test_a_thousand_spoiled_answers_end_in_a_result_or_in_a_sentence(
+    openModule, nodes, scene, tmp_path, monkeypatch, kind, count
+):
+    """Truncated, fields missing, of another type, huge, no numbers, other paths: the panel can be used after each."""
+    user = Driver(openModule())
+    user.worker("misanswering", 1, 4, kind)
+    user.choose(*nodes)
+    worklist, number, said, outcomes = user.panel.worklist, 0, [], set()
+    segmentations = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    monkeypatch.setattr(user.logic.worker, "_note", said.append)
+    while said.count("spoiled") < count:
+        number += 1
+        if kind in ("Segmented", "Failed"):
+            user.click()
+            result = user.logic.getParameterNode().resultSegmentation
+            outcomes.add(user.status.split(".")[0] if result is None else "result")
+            if result is not None:
+                for node in [*companions(result), result]:
+                    scene.RemoveNode(node)
+            assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == segmentations
+        elif kind == "Written":
+            entry = Entry(path=str(tmp_path / f"{number}.nii.gz"))
+            worklist.worklist.entries.append(entry)
+            worklist.update()
+            user.logic.getParameterNode().worklistOutput = str(tmp_path)
+            worklist.start([entry])
+            user.wait(lambda: not user.logic.isBusy)
+            assert (entry.state == "finished") != bool(entry.error and entry.error.text)
+            outcomes.add(str(entry.error))
+            worklist.worklist.remove(entry)
+        else:
+            user.ui.setupCheckButton.click()
+            user.wait(lambda: not user.logic.isBusy)
+            outcomes.add(user.ui.setupStatusLabel.text)
+        assert user.ui.applyButton.enabled and not worklist.isBusy
+    assert len(outcomes) >= 2 and (kind == "Failed" or any("not understood" in each for each in outcomes)), outcomes
+    user.worker("good")
+    user.click()
+    assert user.status.startswith("Finished")
 
 
 def test_two_applications_at_once_do_not_touch_each_others_folders(nodes, fakeLogic, privateTemporaryFolder):

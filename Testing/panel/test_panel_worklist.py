@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+import dicomseg
 import numpy as np
 import phantom
 import pytest
@@ -173,6 +174,66 @@ def test_a_worker_that_dies_is_replaced_and_finished_results_stay(user):
     assert "ended unexpectedly" in user.ui.worklistStatusLabel.text
 
 
+def test_retry_has_to_wait_for_other_runs_but_not_for_the_list(user, nodes):
+    user.worker("mortal", 1)
+    check(user, "target 1")
+    run(user)
+    retry = button(user, 0)
+    assert retry.text == "Retry" and retry.enabled and "again" in retry.toolTip
+    user.worker("politely")
+    user.choose(*nodes[:2], nodes[3])
+    user.ui.applyButton.click()
+    pump()
+    assert not retry.enabled and "A run is going on" in retry.toolTip
+    with pytest.raises(RuntimeError, match="going on"):  # as a script might
+        user.panel.worklist.worklist.retry(entries(user)[0])
+    assert states(user)[0] == "failed" and not user.panel.worklist.isBusy
+    user.logic.cancel()
+    user.wait(lambda: not user.logic.isBusy)
+    assert retry.enabled
+    user.worker("good", 0.3)
+    check(user, "target 2")
+    run(user, lambda: user.panel.worklist.isBusy)
+    retry.click()
+    assert states(user)[:2] == ["waiting", "running"]
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[:2] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_an_error_nobody_foresaw_costs_its_target_alone(user, monkeypatch, errorTrap, where):
+    def fail(*_arguments, **_options):
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    check(user, "target 1", "target 2", "target 3")
+    if where == "start":
+        monkeypatch.setattr(user.logic, "segment", fail)
+    else:
+        monkeypatch.setattr(worklistview, "addToTable", fail)
+    run(user)
+    assert len(errorTrap.errors) == 1 and "ZeroDivisionError" in errorTrap.errors[0]  # told in the console
+    errorTrap.errors.clear()
+    assert states(user)[:3] == ["failed" if where == "start" else "finished", "finished", "finished"]
+    assert not user.panel.worklist.isBusy and user.ui.applyButton.toolTip.startswith("Choose")
+
+
+def test_nothing_starts_while_the_setup_looks_at_the_worker(user, nodes):
+    user.worker("hanging")
+    user.choose(*nodes[:3])
+    check(user, "target 2")
+    user.ui.setupCollapsibleButton.collapsed = False
+    pump()
+    assert user.logic.isBusy
+    for name in ("applyButton", "worklistButton", "adaptButton"):
+        each = getattr(user.ui, name)
+        assert not each.enabled and "A run is going on" in each.toolTip, name
+    assert not user.ui.refineButton.enabled
+    user.logic.cancel()
+    user.wait(lambda: not user.logic.isBusy)
+    assert user.ui.applyButton.enabled and user.ui.worklistButton.enabled
+
+
 @pytest.mark.slow
 def test_a_worker_killed_at_ten_random_moments_costs_its_target_alone(user, nodes, scene):
     for number in range(5, 14):
@@ -195,10 +256,18 @@ def test_a_worker_killed_at_ten_random_moments_costs_its_target_alone(user, node
         pump()
     assert killed == 10
     done = states(user)
-    assert set(done) == {"finished", "failed"} and done.count("failed") <= 10
+    assert set(done) == {"finished", "failed"} and 1 <= done.count("failed") <= 10
+    expected = np.zeros((18, 26, 30), np.uint8)
+    expected[:, :24, :28] = np.roll(phantom.boxes(SHAPE), 2, axis=1)[:18]  # as the fake worker does it
     for entry in entries(user):
-        assert (entry.segmentation is not None) == (entry.state == "finished")
-        assert entry.segmentation is None or scene.IsNodePresent(entry.segmentation)
+        if entry.state == "failed":
+            assert entry.error.text and entry.error.action
+            assert entry.segmentation is None
+            continue
+        assert scene.IsNodePresent(entry.segmentation)
+        for value, name in ((1, "liver"), (2, "lung")):
+            found = slicer.util.arrayFromSegmentBinaryLabelmap(entry.segmentation, f"id-{name}", entry.node)
+            assert np.array_equal(found > 0, expected == value)
 
 
 def test_a_target_deleted_while_it_waits_is_told(user, nodes, scene):
@@ -251,14 +320,50 @@ def test_the_table_has_all_targets_and_a_repeated_one_once(user, nodes, tmp_path
     path = tmp_path / "volumes.csv"
     monkeypatch.setattr(worklistview, "chosenNewFile", lambda *_: str(path))
     user.ui.worklistTableButton.click()
-    with open(path, newline="", encoding="utf-8") as file:
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel garbles umlauts
+    with open(path, newline="", encoding="utf-8-sig") as file:
         lines = list(csv.reader(file))
-    assert lines[0] == ["Target", "Structure", "Volume (ml)", "Confidence (%)", "Look at"]
+    assert lines[0] == ["Target", "Structure", "Volume (ml)", "Confidence (%)", "Look at", "Source"]
     assert sorted(line[:4] for line in lines[1:]) == [
         ["target 1", "liver", "1.5", "95"], ["target 1", "lung", "3", "85"],
         ["target 3", "liver", "1.5", "95"], ["target 3", "lung", "3", "85"],
     ]  # fmt: skip
     assert node.GetNumberOfRows() == 4
+
+
+def test_targets_of_one_name_keep_their_lines_also_in_a_saved_scene(user, nodes, scene, tmp_path):
+    nodes[3].SetName("target 1")
+    pump()
+    check(user, "target 1")
+    run(user)
+    assert tableRows() == [("target 1", "liver", node.GetID()) for node in nodes[2:4]] + [
+        ("target 1", "lung", node.GetID()) for node in nodes[2:4]
+    ]
+    path = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(path, None)
+    scene.Clear(False)
+    assert scene.ReadFromMRB(path, False, None)
+    pump()
+    assert len(tableRows()) == 4
+    check(user, "target 1")
+    run(user)  # again: no line twice, none lost
+    assert states(user).count("finished") == 2 and len(tableRows()) == 4
+
+
+def test_a_table_whose_columns_were_changed_is_left_alone(user):
+    check(user, "target 1")
+    run(user)
+    changed = tableNode()
+    changed.RemoveColumn(4)
+    run(user)
+    assert tableNode() is not changed and len(tableRows()) == 2 and changed.GetNumberOfRows() == 2
+
+
+def tableRows():
+    """(target, structure, source) of the table's lines, sorted by structure."""
+    table = tableNode().GetTable()
+    lines = [[table.GetValue(row, column).ToString() for column in (0, 1, 5)] for row in range(table.GetNumberOfRows())]
+    return sorted(map(tuple, lines), key=lambda line: (line[1], line[2]))
 
 
 # ---------------------------------------------------------------- files
@@ -306,11 +411,62 @@ def test_files_stay_files_until_they_are_shown(user, files, monkeypatch, scene):
     assert slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "Segment_1", target).any()
 
 
+def test_each_series_of_a_dicom_folder_is_listed_segmented_and_shown(user, tmp_path, monkeypatch):
+    """Two patients whose folders and series are called alike; Slicer shows the series that was meant."""
+    output = tmp_path / "results"
+    output.mkdir()
+    for patient, offset in (("Ä", 0), ("b", 500)):
+        folder = tmp_path / "scans" / patient / "DICOM"
+        folder.mkdir(parents=True)
+        for number in (1, 2):
+            for k, dataset in enumerate(dicomseg.series(np.full(SHAPE, offset + number, np.int16))):
+                dataset.SeriesNumber, dataset.SeriesDescription = number, "T1"
+                dataset.save_as(folder / f"{number}-{k}.dcm", enforce_file_format=True)
+    addFolder(user, (tmp_path / "scans", output), monkeypatch)
+    names = ["b_DICOM_1_T1", "b_DICOM_2_T1", "Ä_DICOM_1_T1", "Ä_DICOM_2_T1"]
+    assert [row[0] for row in rows(user)[4:]] == names
+    run(user)
+    assert states(user)[4:] == ["finished"] * 4 and sorted(os.listdir(output)) == sorted(names)
+    for name, value in (("b_DICOM_2_T1", 502), ("Ä_DICOM_1_T1", 1)):
+        # A target that was shown is listed as a volume, too, from then on.
+        names = [entry.path and entry.name for entry in entries(user)]
+        button(user, names.index(name)).click()
+        segmentation = user.logic.getParameterNode().resultSegmentation
+        shown = slicer.util.arrayFromVolume(segmentation.GetNodeReference("RRLMedSAM.target"))
+        assert shown.shape == SHAPE and (shown == value).all()
+
+
+def test_a_folder_that_cannot_be_read_is_told(user, tmp_path, monkeypatch):
+    addFolder(user, (tmp_path / "none", tmp_path), monkeypatch)
+    text = user.ui.worklistStatusLabel.text
+    assert "cannot be read" in text and text.endswith("Choose another one.")
+
+
 def test_existing_results_of_files_are_not_replaced(user, files, monkeypatch):
     addFolder(user, files, monkeypatch)
     run(user)
     run(user)
     assert states(user)[4:] == ["failed"] * 3 and "already" in user.ui.worklistStatusLabel.text
+
+
+def test_a_full_disk_stops_the_list_is_told_once_and_earlier_results_stay(user, files, monkeypatch):
+    folder, output = files
+    for name in ("c", "d", "e"):
+        (folder / f"{name}.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes())
+    addFolder(user, files, monkeypatch)
+    user.worker("filling", 2)
+    run(user)
+    assert states(user)[4:] == ["finished"] * 2 + ["failed"] * 4
+    text = user.ui.worklistStatusLabel.text
+    assert text.count("The disk is full. Free some space.") == 1 and "b, c, d and 1 more: " in text
+    for name in os.listdir(output):
+        assert len(os.listdir(output / name)) == 3
+    assert len(os.listdir(output)) == 2 and len(tableRows()) == 4
+    user.worker("good")
+    for row in range(6, 10):
+        button(user, row).click()
+    user.wait(lambda: not user.logic.isBusy)
+    assert states(user)[4:] == ["finished"] * 6
 
 
 def test_a_lost_result_is_told_and_nothing_is_left(user, files, monkeypatch, scene):
