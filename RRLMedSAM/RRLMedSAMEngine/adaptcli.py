@@ -47,7 +47,9 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--model", default=None, metavar="NAME|PATH", help="model to begin with; default: none")
     parser.add_argument(
-        "--teacher", metavar="litemedsam|PATH", help="SAM teacher to distil: LiteMedSAM, or a checkpoint of SAM's ViT-B/L/H"
+        "--teacher",
+        metavar="litemedsam|PATH",
+        help="SAM teacher to distil: LiteMedSAM, or a checkpoint of SAM's ViT-B/L/H",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--resume", action="store_true", help="go on with what was stopped")

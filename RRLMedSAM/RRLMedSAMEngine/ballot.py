@@ -35,8 +35,8 @@ class Ballot:
         )
 
     def joined_by(self, labels: torch.Tensor, weights: torch.Tensor, share: float, part: slice) -> "Ballot":
-        """The voxels ``part``, with other voters who have ``share`` of all votes; the foremost of their labels becomes a
-        candidate.
+        """The voxels ``part``, with other voters who have ``share`` of all votes; the foremost of their labels becomes
+        a candidate.
 
         ``labels``, ``weights``: (votes, n), the others'; the weights of a voxel sum to 1.
         """

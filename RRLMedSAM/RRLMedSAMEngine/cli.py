@@ -29,11 +29,10 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from . import streams
-from .errors import HOPELESS, Cancelled, EngineError, bad_input
+from .errors import HOPELESS, Cancelled
 from .failures import as_engine_error, read_named, trace
 from .protocol import DEVICES, EFFORTS
 from .targets import find_series, unique_names
@@ -59,14 +58,20 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--atlas", required=True, metavar="FILE", help="volume, any format that SimpleITK reads")
     parser.add_argument("--atlas-labels", required=True, metavar="FILE", help="its label map or .seg.nrrd")
     parser.add_argument(
-        "--target", required=True, action="append", metavar="PATH",
+        "--target",
+        required=True,
+        action="append",
+        metavar="PATH",
         help="volume, DICOM folder (each series of it), or a file of a series; may be repeated",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="where each target gets its folder")
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
-        "--model", default="auto", metavar="auto|instant|NAME|PATH", help="default: auto, from the atlas; instant: no weights"
+        "--model",
+        default="auto",
+        metavar="auto|instant|NAME|PATH",
+        help="default: auto, from the atlas; instant: no weights",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal results")
     parser.add_argument("--json", action="store_true", help="print a summary for programs on standard output")

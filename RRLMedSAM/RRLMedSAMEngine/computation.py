@@ -30,8 +30,9 @@ WRITING = 0.97  # fraction of a run after which the result is written
 def compute(request, *, progress, warn, tell, cancelled, finish, segment=pipeline.segment):
     """Does what a `Segment`, `SegmentFile`, `Refine` or `Adapt` asks for; returns the message that answers it.
 
-    ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``tell(message)`` sends another one.
-    ``finish()`` is called when a segmentation is about to be told, and may raise to stop. Raises EngineError, and what the pipeline raises.
+    ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. ``tell(message)`` sends another one. ``finish()``
+    is called when a segmentation is about to be told, and may raise to stop. Raises EngineError, and what the pipeline
+    raises.
     """
     memory.reset_peak()
     if isinstance(request, Refine):

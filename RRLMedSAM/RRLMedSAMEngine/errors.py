@@ -1,6 +1,5 @@
 """Errors that reach the user: what is wrong in one sentence, what to do in another."""
 
-
 HOPELESS = ("no_torch", "disk_full")  # codes of errors that each following target would meet, too
 
 

@@ -15,9 +15,7 @@ def as_engine_error(error: BaseException) -> EngineError:
     if isinstance(error, EngineError):
         return error
     if is_out_of_memory(error):
-        return EngineError(
-            "out_of_memory", "The memory does not suffice.", "Close other programs or crop the volumes."
-        )
+        return EngineError("out_of_memory", "The memory does not suffice.", "Close other programs or crop the volumes.")
     if isinstance(error, OSError) and error.errno in FULL:
         return EngineError("disk_full", "The disk is full.", "Free some space, then run again.")
     return EngineError(

@@ -9,7 +9,6 @@ import math
 import torch
 
 
-
 def box_sum(x: torch.Tensor, width: int) -> torch.Tensor:
     """Sum over a centred cube of ``width`` (odd) voxels a side; outside the grid is zero."""
     for axis in (-3, -2, -1):

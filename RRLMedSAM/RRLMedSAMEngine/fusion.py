@@ -76,8 +76,8 @@ def plurality(labels: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor
 
 
 def ranking(labels: torch.Tensor, weights: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The ``count`` labels with the largest sums of weights in each column, and their shares, the largest first: labels,
-    weights (votes, n) -> (count, n) each. A share is 0 where there are fewer labels.
+    """The ``count`` labels with the largest sums of weights in each column, and their shares, the largest first:
+    labels, weights (votes, n) -> (count, n) each. A share is 0 where there are fewer labels.
     """
     total, left = weights.sum(dim=0), weights.clone()
     ranked, shares = [], []

@@ -45,9 +45,7 @@ def read_volume(path) -> Volume:
             "overlapping segments).",
             "Give a volume with one value in each voxel.",
         )
-    geometry = Geometry.from_parts(
-        image.GetOrigin(), image.GetSpacing(), image.GetDirection(), image.GetSize()[::-1]
-    )
+    geometry = Geometry.from_parts(image.GetOrigin(), image.GetSpacing(), image.GetDirection(), image.GetSize()[::-1])
     if not geometry.is_orthonormal:
         raise bad_input("The image's axes are not at right angles.", "Resample it to an ordinary grid first.")
     return Volume(sitk.GetArrayFromImage(image), geometry)

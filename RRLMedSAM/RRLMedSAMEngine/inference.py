@@ -90,8 +90,8 @@ class Votes:
     """A mask in the frame as votes at any point: the candidates of the eight voxels around it."""
 
     def __init__(self, mask: Candidates, values: np.ndarray, to_frame: np.ndarray):
-        """``values``: the atlas's label values, ascending. ``to_frame``: (4, 4), voxels of the grid at which it is asked
-        -> voxels of the frame."""
+        """``values``: the atlas's label values, ascending. ``to_frame``: (4, 4), voxels of the grid at which it is
+        asked -> voxels of the frame."""
         self._linear = torch.tensor(to_frame[:3, :3], dtype=torch.float32, device=mask.certain.device)
         self._offset = torch.tensor(to_frame[:3, 3:], dtype=torch.float32, device=mask.certain.device)
         self._mask, self._probability = mask, mask.probability

@@ -1,7 +1,5 @@
 """A trained model made ready for one atlas, and its votes on a target's labels."""
 
-import numpy as np
-
 from . import inference, workgrid
 from .frame import frame_atlas, make_frame, numbered
 from .geometry import Geometry

@@ -36,7 +36,8 @@ def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
 
 
 def write(path, weights: dict[str, torch.Tensor], card: Card) -> Card:
-    """Writes a package under a temporary name first; returns the card as written. Raises EngineError disk_full or bad_input."""
+    """Writes a package under a temporary name first; returns the card as written. Raises EngineError disk_full or
+    bad_input."""
     path = Path(path)
     content = save({name: t.detach().cpu().half().contiguous() for name, t in weights.items()})
     card = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())

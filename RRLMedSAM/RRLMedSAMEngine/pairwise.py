@@ -15,9 +15,9 @@ ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as
 
 @dataclasses.dataclass
 class Registered:
-    """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image, whose
-    first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's image,
-    and ``jacobian``, the deformation's determinant without the affine part.
+    """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image,
+    whose first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's
+    image, and ``jacobian``, the deformation's determinant without the affine part.
     """
 
     deformation: Deformation
@@ -33,8 +33,8 @@ class Registered:
 def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: None) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
-    ``atlas``: an `Atlas`; ``target``: a Volume; ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the registration is going to cost and how many voxels
-    its work grid has.
+    ``atlas``: an `Atlas`; ``target``: a Volume; ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the
+    registration is going to cost and how many voxels its work grid has.
     """
     window = intensity.find_window(target.array, "target")
     box = workgrid.anatomy_box(target, window)

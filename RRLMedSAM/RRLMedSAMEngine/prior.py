@@ -42,6 +42,7 @@ def boxes(labels: torch.Tensor, reach: int):
 
     for value, box in enumerate(ndimage.find_objects(labels.cpu().numpy().astype(np.int32) + 1)):
         if box is not None:
-            yield value, tuple(
-                slice(max(s.start - reach, 0), min(s.stop + reach, n)) for s, n in zip(box, labels.shape)
+            yield (
+                value,
+                tuple(slice(max(s.start - reach, 0), min(s.stop + reach, n)) for s, n in zip(box, labels.shape)),
             )

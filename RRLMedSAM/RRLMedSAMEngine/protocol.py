@@ -100,9 +100,9 @@ class Refine:
     """Asks for the last stages once more around corrected structures. Answered by `Progress` and `Warned`, then one
     `Refined` or `Failed`.
 
-    ``affine`` and ``forward``: the deformation of the result, as in `Segmented`. ``labels``: for each layer of the atlas
-    the label map on the target's grid, as corrected, with the atlas's values; ``confidence``: the result's. ``edited``:
-    the corrected structures' values.
+    ``affine`` and ``forward``: the deformation of the result, as in `Segmented`. ``labels``: for each layer of the
+    atlas the label map on the target's grid, as corrected, with the atlas's values; ``confidence``: the result's.
+    ``edited``: the corrected structures' values.
     """
 
     id: int
@@ -132,8 +132,9 @@ class Adapt:
     `Adapted` or `Failed`.
 
     ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``examples``:
-    further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text. ``output``: the package to be written, NAME.rrl. ``base``: model to begin
-    with, or "". ``resume``: go on with what a `Cancel` left beside ``output``.
+    further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text.
+    ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "". ``resume``: go on with what a
+    `Cancel` left beside ``output``.
     """
 
     id: int
@@ -245,7 +246,8 @@ class Segmented:
 
 @dataclasses.dataclass
 class Refined:
-    """The result of a `Refine`: label maps and confidence on the target's grid. ``report``: device, seconds, structures."""
+    """The result of a `Refine`: label maps and confidence on the target's grid. ``report``: device, seconds,
+    structures."""
 
     id: int
     labels: list[Array]

@@ -1,7 +1,7 @@
 """The last stages once more, around structures that a person has corrected.
 
-A correction is a prompt: the corrected structures' masks join the images in a short optimisation of the deformation, on a
-box around them, so that their neighbours move along. It is a constraint, too: corrected structures keep every voxel,
+A correction is a prompt: the corrected structures' masks join the images in a short optimisation of the deformation, on
+a box around them, so that their neighbours move along. It is a constraint, too: corrected structures keep every voxel,
 and get none. What the correction does not move stays as it is.
 """
 
@@ -33,8 +33,8 @@ class Case:
     """A result and what was corrected in it.
 
     ``affine`` (4, 4) and ``forward`` (k, j, i, 3), LPS mm on ``grid``: its deformation, as `Deformation` has it.
-    ``labels``: for each of the atlas's layers the label map on the target's grid, as corrected. ``confidence``: percent.
-    ``edited``: the corrected structures' values; no two layers share a value.
+    ``labels``: for each of the atlas's layers the label map on the target's grid, as corrected. ``confidence``:
+    percent. ``edited``: the corrected structures' values; no two layers share a value.
     """
 
     affine: np.ndarray
@@ -45,7 +45,9 @@ class Case:
     edited: list[int]
 
 
-def refine(atlas: Volume, atlas_labels: list[Volume], target: Volume, case: Case, device: str, *, progress, warn, cancelled):
+def refine(
+    atlas: Volume, atlas_labels: list[Volume], target: Volume, case: Case, device: str, *, progress, warn, cancelled
+):
     """The label maps (list of Volume), the confidence (Volume) and a report, after the correction.
 
     ``progress``, ``warn``, ``cancelled``: as in `pipeline.segment`. Raises EngineError.
@@ -149,7 +151,8 @@ def _prompts(value, atlas, case, fixed, moving):
         masks = [nearest(v.array, v.geometry, w.grid) == value for v, w in ((drawn, fixed), (layer, moving))]
         if all(mask.any() for mask in masks):
             yield tuple(
-                filters.gaussian(torch.from_numpy(mask).to(w.image), MASK_SIGMA) for mask, w in zip(masks, (fixed, moving))
+                filters.gaussian(torch.from_numpy(mask).to(w.image), MASK_SIGMA)
+                for mask, w in zip(masks, (fixed, moving))
             )
 
 

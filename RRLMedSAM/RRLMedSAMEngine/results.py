@@ -34,7 +34,8 @@ class Exists(EngineError):
 def appearing(folder: Path, overwrite: bool):
     """A new folder beside ``folder`` for the result's files, which move to ``folder`` when the block ends well.
 
-    Other files in ``folder`` stay. What killed processes left there is removed. Raises EngineError: `Exists` without ``overwrite``, or what writing raises.
+    Other files in ``folder`` stay. What killed processes left there is removed. Raises EngineError: `Exists` without
+    ``overwrite``, or what writing raises.
     """
     _refuse_to_replace(folder, overwrite)
     ownership.remove_abandoned_parts(folder.parent)

@@ -47,8 +47,8 @@ def _grid_sample(volume: torch.Tensor, points: torch.Tensor, padding: str) -> to
         values = F.grid_sample(
             volume.expand(batch, *volume.shape), grid, mode="bilinear", padding_mode=padding, align_corners=True
         )
-        result[:, first : first + count * batch] = values.view(batch, -1, count).transpose(0, 1).reshape(
-            volume.shape[0], -1
+        result[:, first : first + count * batch] = (
+            values.view(batch, -1, count).transpose(0, 1).reshape(volume.shape[0], -1)
         )
     return result
 

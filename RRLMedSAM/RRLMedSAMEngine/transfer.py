@@ -89,7 +89,9 @@ class Transfer:
             here = nearest(held, geometry, found.target.grid)
             seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, ballot.candidates)
             likelihood.decide(held, index, ballot.candidates, ballot.shares, seen)
-            share = np.minimum(share, ballot.shares.max(axis=0))  # of the vote's winner: what confidence was fitted with
+            share = np.minimum(
+                share, ballot.shares.max(axis=0)
+            )  # of the vote's winner: what confidence was fitted with
         certainty.reshape(-1)[index] = np.rint(100 * share)
 
     def _polled(self, maps, geometry, found, check, second, within):
@@ -165,7 +167,9 @@ class Transfer:
 
     def voxels(self, geometry: Geometry) -> torch.Tensor:
         """Where the geometry's voxels lie on the grid: (3, n)."""
-        return lattice(geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device).flatten(1)
+        return lattice(
+            geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device
+        ).flatten(1)
 
 
 def _parts(length, count):

@@ -20,14 +20,15 @@ CURVE_HEIGHT, NARROWEST = 120, 200  # pixels
 class AdaptView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
-    ``inputs()``: the chosen atlas volume and segmentation. ``onAdapted(path)``: called with a finished package.
-    ``onChanged()``: called when a training starts or ends. ``install(then)``: asks to install what is missing, and
-    calls ``then()`` when it is there.
+    ``inputs()``: the chosen atlas volume and segmentation. ``engagement()``: why nothing can be begun on the worker
+    now, or None. ``onAdapted(path)``: called with a finished package. ``onChanged()``: called when a training starts or
+    ends. ``install(then)``: asks to install what is missing, and calls ``then()`` when it is there.
     """
 
-    def __init__(self, ui, logic, inputs, onAdapted, onChanged, install):
+    def __init__(self, ui, logic, inputs, engagement, onAdapted, onChanged, install):
         self.ui, self.logic = ui, logic
-        self._inputs, self._onAdapted, self._onChanged, self._install = inputs, onAdapted, onChanged, install
+        self._inputs, self._engagement, self._onAdapted = inputs, engagement, onAdapted
+        self._onChanged, self._install = onChanged, install
         self._parameterNode = self._task = None
         self._items = []  # (item, volume node)
         self._shown = (0, None)
@@ -92,16 +93,15 @@ class AdaptView:
             self._parameterNode.adaptFolder = path
 
     def onOutputButton(self, _checked=False):
-        path = chosenNewFile(
-            self.ui.adaptOutputButton, _("Name of the new model"), _("Model packages"), models.ENDING
-        )
+        path = chosenNewFile(self.ui.adaptOutputButton, _("Name of the new model"), _("Model packages"), models.ENDING)
         if path is not None:
             self._parameterNode.adaptOutput = path
 
     def _obstacle(self):
         """Why a training cannot start, or None."""
-        if self.logic.isBusy:
-            return _("A run is going on.")
+        engagement = self._engagement()
+        if engagement is not None:
+            return engagement
         if None in self._inputs():
             return _("Choose an atlas volume and an atlas segmentation above.")
         chosen = self._parameterNode

@@ -8,7 +8,8 @@ Standard library only: the panel, `run.py` and a process of its own use it:
   python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
   python bundle.py check FOLDER                     checks them, and that they are for this Python
 
-A requirement is a package's name, or -r and a file of them. Exit code 3: the bundle cannot be used; the last line says why.
+A requirement is a package's name, or -r and a file of them. Exit code 3: the bundle cannot be used; the last line says
+why.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The engine's deformation as transform nodes, and read back from them.
 
-The engine's x is a point of the target, LPS mm in its local frame: ``x + displacement(x)``, then ``affine``, is where the
-atlas has it, in the same frame. MRML's transforms are RAS.
+The engine's x is a point of the target, LPS mm in its local frame: ``x + displacement(x)``, then ``affine``, is where
+the atlas has it, in the same frame. MRML's transforms are RAS.
 """
 
 import numpy as np
@@ -70,7 +70,9 @@ def deformationOf(atlasToTargetNode, inputs):
     """
     transform = atlasToTargetNode.GetTransformFromParent()
     parts = _parts(transform)
-    kinds = [isinstance(part, kind) for part, kind in zip(parts, (slicer.vtkOrientedGridTransform, vtk.vtkLinearTransform))]
+    kinds = [
+        isinstance(part, kind) for part, kind in zip(parts, (slicer.vtkOrientedGridTransform, vtk.vtkLinearTransform))
+    ]
     if len(parts) != 2 or not all(kinds):
         raise RunError(
             "bad_input",

@@ -52,7 +52,8 @@ class Installation:
         return self._onEnded is not None
 
     def install(self, onEnded, isOtherBuild=False):
-        """Downloads and installs what is missing. ``onEnded(error)``: called when it is over, with a `RunError` or None.
+        """Downloads and installs what is missing. ``onEnded(error)``: called when it is over, with a `RunError` or
+        None.
 
         ``isOtherBuild``: PyTorch is there, and the build that fits the graphics card is to take its place. Raises
         RunError where this is a test of the application: tests change no installation.

@@ -7,8 +7,8 @@ import slicer
 
 from .errors import RunError
 from .messages import _
-from .scene import placeBeside
 from .resultnodes import markAsResult
+from .scene import placeBeside
 
 VOLUME = "vtkMRMLVolumeArchetype"  # reads DICOM series, too
 CONFIDENCE, SEGMENTATION, REPORT = "confidence.nii.gz", "segmentation.seg.nrrd", "report.json"

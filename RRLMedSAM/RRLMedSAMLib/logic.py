@@ -84,7 +84,8 @@ class OneShotLogic:
         """Starts a run on a target in a file, or DICOM folder, and returns it at once, a `FileRun`.
 
         The target's files, as `run.py segment` writes them, go into a folder of its own in ``outputFolder``, called
-        ``name`` or as the target, and nothing into the scene. Both paths are absolute. Callbacks, options and errors: as those of `segment`.
+        ``name`` or as the target, and nothing into the scene. Both paths are absolute. Callbacks, options and errors:
+        as those of `segment`.
         """
         settings = self._settings(effort, device, model, seed)
         inputs = AtlasInputs(atlasVolume, atlasSegmentation)
@@ -111,8 +112,9 @@ class OneShotLogic:
 
         ``scans``: unlabelled volume nodes; ``scanFolder``: absolute path of a folder with files of more. ``examples``:
         further volumes with their segmentations, whose segments have the IDs of the atlas's, as those of a corrected
-        result have. ``output``: absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name or a package's path.
-        `cancel` pauses it: started again with the same ``output`` it goes on. Raises as `segment` does.
+        result have. ``output``: absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name
+        or a package's path. `cancel` pauses it: started again with the same ``output`` it goes on. Raises as `segment`
+        does.
         """
         if device not in protocol.DEVICES:
             raise ValueError(f"device must be one of {protocol.DEVICES}")

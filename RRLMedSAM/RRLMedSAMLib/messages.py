@@ -9,6 +9,7 @@ except ImportError:  # slicer-core alone, without the application
     def _(text):
         return text
 
+
 KILLED = (-9, 137)  # exit codes of a process that got SIGKILL: its own, and as a launcher passes it on
 
 

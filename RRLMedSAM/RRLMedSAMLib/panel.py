@@ -12,12 +12,12 @@ from .logview import LogView
 from .messages import _, timeText
 from .modelview import ModelView
 from .report import reportText
+from .resultnodes import targetOf
 from .resultview import ResultView
 from .reviewview import ReviewView
 from .scene import hardenedCopy, showInSlices
 from .sceneinput import roleNames
 from .setupview import SetupView
-from .resultnodes import targetOf
 from .tooltips import explainLabels
 from .worklistview import WorklistView
 
@@ -34,8 +34,12 @@ class Panel(VTKObservationMixin):
         self.results = ResultView(ui)
         self.review = ReviewView(ui, self.results, self.onUseAsAtlas, self.onRefine, self.update, self.log.say)
         self.setup = SetupView(ui, logic, self.log.line, self.update)
-        self.adapting = AdaptView(ui, logic, self._atlas, self.onModelChosen, self.update, self.install)
-        self.worklist = WorklistView(ui, logic, self._atlas, self.showResult, self.update, self.install)
+        self.adapting = AdaptView(
+            ui, logic, self._atlas, self._engagement, self.onModelChosen, self.update, self.install
+        )
+        self.worklist = WorklistView(
+            ui, logic, self._atlas, self._engagement, self.showResult, self.update, self.install
+        )
         self._parameterNode = self._guiTag = None
         self._isEntered = False
         self._run = self._begin = None  # the run that goes on, and how the last one was begun
@@ -213,7 +217,7 @@ class Panel(VTKObservationMixin):
         result = self._parameterNode.resultSegmentation
         self.results.show(result if result is not None and slicer.mrmlScene.IsNodePresent(result) else None)
         self.review.show(self.results.segmentation)
-        self.ui.refineButton.setEnabled(self.results.segmentation is not None and not self.logic.isBusy)
+        self.ui.refineButton.setEnabled(self.results.segmentation is not None and self._engagement() is None)
 
     def _inputs(self):
         """The chosen nodes by role."""
@@ -223,8 +227,8 @@ class Panel(VTKObservationMixin):
         """The chosen atlas volume and segmentation."""
         return self._parameterNode.atlasVolume, self._parameterNode.atlasSegmentation
 
-    def _obstacle(self):
-        """Why the button cannot be clicked, or None."""
+    def _engagement(self):
+        """Why nothing can be begun on the worker now, or None."""
         if self.setup.isBusy:
             return _("Packages are being installed.")
         if self.adapting.isBusy:
@@ -233,6 +237,13 @@ class Panel(VTKObservationMixin):
             return _("Many targets are being segmented. Cancel that first.")
         if self.logic.isBusy:  # the set-up's look at the worker counts, too
             return _("A run is going on.")
+        return None
+
+    def _obstacle(self):
+        """Why the button cannot be clicked, or None."""
+        engagement = self._engagement()
+        if engagement is not None:
+            return engagement
         inputs, names = self._inputs(), roleNames()
         missing = [names[role] for role, node in inputs.items() if node is None]
         if missing:

@@ -43,9 +43,8 @@ class Device(enum.Enum):
 class RRLMedSAMParameterNode:
     """``model``: auto, instant, a shipped model's name or a package's path, as the protocol has it.
 
-    ``resultSegmentation`` is the segmentation whose results the panel shows. ``worklistOutput``: the folder of files' results.
-    ``adapt...``: what a model is adapted with,
-    paths and minutes.
+    ``resultSegmentation`` is the segmentation whose results the panel shows. ``worklistOutput``: the folder of files'
+    results. ``adapt...``: what a model is adapted with, paths and minutes.
     """
 
     atlasVolume: vtkMRMLScalarVolumeNode

@@ -1,4 +1,5 @@
-"""The last stages once more around segments that were corrected: from a click to a new result beside the corrected one."""
+"""The last stages once more around segments that were corrected: from a click to a new result beside the corrected
+one."""
 
 import dataclasses
 
@@ -71,7 +72,12 @@ class Refinement(Run):
         inputs = self.inputs
         atlas, target = (imageArray(node.GetImageData()) for node in (inputs.atlasVolume, inputs.target))
         confidence = imageArray(self._confidence.GetImageData())
-        files = [("atlas.npy", atlas), ("target.npy", target), ("confidence.npy", confidence), ("field.npy", displacements)]
+        files = [
+            ("atlas.npy", atlas),
+            ("target.npy", target),
+            ("confidence.npy", confidence),
+            ("field.npy", displacements),
+        ]
         files += [(f"labels{number}.npy", layer) for number, layer in enumerate(labels.layers)]
         files += [(f"corrected{number}.npy", layer) for number, layer in enumerate(layers)]
         yield from self._write(folder, files)
@@ -143,7 +149,11 @@ class _RefinedResult:
         # What is known of a structure stays true where none of its voxels has changed.
         for number, row in enumerate(rows):
             earlier = self._earlier.get(row["segment"])
-            if earlier is not None and earlier.get("signature") == row["signature"] and "corrected" not in row["reasons"]:
+            if (
+                earlier is not None
+                and earlier.get("signature") == row["signature"]
+                and "corrected" not in row["reasons"]
+            ):
                 rows[number] = earlier
 
     def addToScene(self):

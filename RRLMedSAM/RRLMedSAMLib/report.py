@@ -15,8 +15,8 @@ import vtk
 from RRLMedSAMEngine import __version__
 
 from . import models
-from .sceneinput import roleNames
 from .resultnodes import readReport
+from .sceneinput import roleNames
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 SHORTEST_NAME = 4  # letters; less is part of too many ordinary words

@@ -203,9 +203,7 @@ class Worklist:
 
 def _checkFiles(entries, outputFolder):
     if entries and not os.path.isdir(outputFolder):
-        raise RunError(
-            "bad_input", _("There is no folder for the results of the files."), _("Choose one that exists.")
-        )
+        raise RunError("bad_input", _("There is no folder for the results of the files."), _("Choose one that exists."))
     names = [entry.name.casefold() for entry in entries]
     if len(set(names)) < len(names):
         raise RunError(

@@ -21,14 +21,15 @@ TARGET, STATE, QUALITY, ACTION = range(4)
 class WorklistView:
     """``ui``: the panel's widgets; ``logic``: an `OneShotLogic`.
 
-    ``atlas()``: the chosen atlas volume and segmentation. ``onShow(segmentation)``: called when a result shall be shown.
-    ``onChanged()``: when segmenting starts or ends. ``install(then)``: asks to install what is missing, and
-    calls ``then()`` when it is there.
+    ``atlas()``: the chosen atlas volume and segmentation. ``engagement()``: why nothing can be begun on the worker now,
+    or None. ``onShow(segmentation)``: called when a result shall be shown. ``onChanged()``: when segmenting starts or
+    ends. ``install(then)``: asks to install what is missing, and calls ``then()`` when it is there.
     """
 
-    def __init__(self, ui, logic, atlas, onShow, onChanged, install):
+    def __init__(self, ui, logic, atlas, engagement, onShow, onChanged, install):
         self.ui, self.logic = ui, logic
-        self._atlas, self._onShow, self._onChanged, self._install = atlas, onShow, onChanged, install
+        self._atlas, self._engagement, self._onShow = atlas, engagement, onShow
+        self._onChanged, self._install = onChanged, install
         self.worklist = Worklist(logic, self._showEntry, self._onFinished, self._onEnded)
         self._parameterNode = None
         self._shown = []  # the entries of the table's rows
@@ -124,9 +125,7 @@ class WorklistView:
                 saveTable(path)
                 self._say(_("Saved."))
             except OSError as error:
-                self._say(
-                    _("The file cannot be written ({reason}). Choose another one.").format(reason=error.strerror)
-                )
+                self._say(_("The file cannot be written ({reason}). Choose another one.").format(reason=error.strerror))
 
     def onAction(self, entry):
         """The button of a row: what it does depends on the row's state."""
@@ -174,8 +173,9 @@ class WorklistView:
 
     def _obstacle(self):
         """Why the checked targets cannot be segmented, or None."""
-        if self.isBusy or self.logic.isBusy:
-            return _("A run is going on.")
+        engagement = self._engagement()
+        if engagement is not None:
+            return engagement
         if None in self._atlas():
             return _("Choose an atlas volume and an atlas segmentation above.")
         checked = [entry for entry in self.worklist.entries if entry.isChecked]

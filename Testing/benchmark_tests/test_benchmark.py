@@ -67,5 +67,7 @@ def test_a_data_set_gives_a_table_plots_and_every_figure(data, tmp_path, capsys)
 
 def test_the_table_has_one_line_a_method():
     row = {"case": "a", "dice": 0.5, "groups": {}, "seconds": 2.0}
-    lines = report.table([{**row, "method": "instant"}, {**row, "method": "mine"}, {**row, "method": "mine"}]).splitlines()
+    lines = report.table(
+        [{**row, "method": "instant"}, {**row, "method": "mine"}, {**row, "method": "mine"}]
+    ).splitlines()
     assert len(lines) == 4 and lines[3].startswith("| mine | 2 | 0.500 |")

@@ -42,7 +42,9 @@ def parse(arguments=None):
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--cases", type=int, metavar="N", help="only the first N")
-    parser.add_argument("--scorer", metavar="FILE", help="a program that scores label maps, in place of our own measures")
+    parser.add_argument(
+        "--scorer", metavar="FILE", help="a program that scores label maps, in place of our own measures"
+    )
     return parser.parse_args(arguments)
 
 

@@ -119,7 +119,10 @@ def main():
             whole = whole or groups
             dice, before = (float(np.mean([found[key] for key in kept])) for found in (groups, whole))
             rows[name] = {"dice": dice, "loss": before - dice, "structures": len(kept), "seconds": seconds}
-            print(f"{name}: Dice {dice:.4f}, lost {before - dice:+.4f} ({len(kept)} structures), {seconds:.0f} s", flush=True)
+            print(
+                f"{name}: Dice {dice:.4f}, lost {before - dice:+.4f} ({len(kept)} structures), {seconds:.0f} s",
+                flush=True,
+            )
             Path(options.output).write_text(json.dumps(rows, indent=1))
 
 

@@ -84,9 +84,11 @@ def main(arguments=None):
 @torch.no_grad()
 def mean_feature(distillation, encoder, held_out) -> float:
     """The cosine similarity that the mean of the teacher's features over the training slices has."""
-    compared = [distillation.compare(encoder, view, None)[1] for view in distillation.views[:HELD_OUT_SCANS * 10]]
+    compared = [distillation.compare(encoder, view, None)[1] for view in distillation.views[: HELD_OUT_SCANS * 10]]
     mean = torch.cat(compared).mean(dim=0)
-    values = [F.cosine_similarity(distillation.compare(encoder, v, None)[1], mean[None], dim=1).mean() for v in held_out]
+    values = [
+        F.cosine_similarity(distillation.compare(encoder, v, None)[1], mean[None], dim=1).mean() for v in held_out
+    ]
     return float(sum(values) / len(values))
 
 

@@ -37,9 +37,7 @@ def _surface_distance(a, b, spacing):
     box = ndimage.find_objects((a | b).astype(np.uint8))[0]
     box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
     surfaces = [m[box] & ~ndimage.binary_erosion(m[box]) for m in (a, b)]
-    both = [
-        ndimage.distance_transform_edt(~other, sampling=spacing)[one] for one, other in (surfaces, surfaces[::-1])
-    ]
+    both = [ndimage.distance_transform_edt(~other, sampling=spacing)[one] for one, other in (surfaces, surfaces[::-1])]
     return float(np.percentile(np.concatenate(both), 95))
 
 

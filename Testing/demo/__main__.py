@@ -179,7 +179,9 @@ def _tell(facts, options, picture):
     for name in unsure:
         print(f"  {name} ({confidence[name]:.0f} %)")
     print(f"\nThe result is in {options.output}; views.png shows it." if picture else f"\nThe result: {options.output}")
-    print(f"In 3D Slicer open scene.mrb; without it: python3 run.py panel --scene {_shown(options.output / 'scene.mrb')}")
+    print(
+        f"In 3D Slicer open scene.mrb; without it: python3 run.py panel --scene {_shown(options.output / 'scene.mrb')}"
+    )
 
 
 def _table(dice):

@@ -66,9 +66,7 @@ def test_total_fields_map_points_as_itk_reads_them():
     forward, grid = padded(smooth_displacement())
     inverse = deformation.invert(forward, torch.ones(forward.shape[1:], dtype=torch.bool), lambda: None)
     affine = np.array([[1.1, 0.1, 0, 5], [-0.1, 0.9, 0.05, -8], [0, 0, 1.05, 3], [0, 0, 0, 1.0]])
-    found = Deformation(
-        affine, deformation.to_lps_field(forward, grid), deformation.to_lps_field(inverse, grid), grid
-    )
+    found = Deformation(affine, deformation.to_lps_field(forward, grid), deformation.to_lps_field(inverse, grid), grid)
     target = Geometry.from_parts(GRID.to_lps([4, 4, 4]), [1.0, 1.2, 1.7], np.eye(3), (22, 24, 26))
     transform = sitk.DisplacementFieldTransform(to_sitk_field(found.total_forward(target), target))
     work = sitk.DisplacementFieldTransform(to_sitk_field(found.forward, grid))

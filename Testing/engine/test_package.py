@@ -229,7 +229,9 @@ def test_the_automatic_model_is_the_one_of_this_atlas(tmp_path, model, monkeypat
     image, labels = atlas()
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     assert models.load("auto", image, labels, print) is None
-    package.write(tmp_path / "mine.rrl", model.state_dict(), make_card(atlas_fingerprint=package.fingerprint(image, labels)))
+    package.write(
+        tmp_path / "mine.rrl", model.state_dict(), make_card(atlas_fingerprint=package.fingerprint(image, labels))
+    )
     assert models.load("auto", image, labels, print)[1].name == "test"
     assert models.load("mine", image, labels, pytest.fail)[1].name == "test"
 

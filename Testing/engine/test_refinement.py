@@ -28,7 +28,9 @@ def unaligned(labels, edited) -> refinement.Case:
     """A result that has found no deformation at all."""
     grid = TARGET.geometry
     confidence = Volume(np.full(SHAPE, 50, np.uint8), grid)
-    return refinement.Case(np.eye(4), np.zeros((*SHAPE, 3), np.float32), grid, [Volume(labels, grid)], confidence, edited)
+    return refinement.Case(
+        np.eye(4), np.zeros((*SHAPE, 3), np.float32), grid, [Volume(labels, grid)], confidence, edited
+    )
 
 
 def corrected(values):

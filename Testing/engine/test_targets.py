@@ -22,7 +22,17 @@ def touch(folder, *names, content=b""):
 
 
 def test_images_are_targets_and_other_files_are_not(tmp_path):
-    touch(tmp_path, "b.NII.gz", "a.nrrd", "c.mha", "Müller, Ä_ö 日本.nii.gz", "notes.txt", "a.seg.nrrd", ".hidden.nii", "c.raw")
+    touch(
+        tmp_path,
+        "b.NII.gz",
+        "a.nrrd",
+        "c.mha",
+        "Müller, Ä_ö 日本.nii.gz",
+        "notes.txt",
+        "a.seg.nrrd",
+        ".hidden.nii",
+        "c.raw",
+    )
     names = [os.path.basename(path) for path in find_targets(str(tmp_path))]
     assert names == ["Müller, Ä_ö 日本.nii.gz", "a.nrrd", "b.NII.gz", "c.mha"]
 
@@ -108,7 +118,9 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 
 
 def report(confidence, reasons=()):
-    rows = [{"label": 4, "name": 'Liver, "left"', "volume_ml": 1.25, "confidence": confidence, "reasons": list(reasons)}]
+    rows = [
+        {"label": 4, "name": 'Liver, "left"', "volume_ml": 1.25, "confidence": confidence, "reasons": list(reasons)}
+    ]
     return {"structures": rows}
 
 

@@ -43,9 +43,7 @@ def case_file(tmp_path):
     atlas = framed_atlas()
     displacement = torch.zeros(3, *SHAPE)
     displacement[0] = -2.0
-    case = cases.Case(
-        atlas.image.roll(2, dims=2), displacement, atlas.labels.roll(2, dims=2), torch.full(SHAPE, 0.8)
-    )
+    case = cases.Case(atlas.image.roll(2, dims=2), displacement, atlas.labels.roll(2, dims=2), torch.full(SHAPE, 0.8))
     cases.save(case, tmp_path / ("scan" + cases.ENDING))
     return tmp_path / ("scan" + cases.ENDING)
 
@@ -140,7 +138,9 @@ def test_synthetic_samples_are_exact():
 def test_training_makes_the_mask_better(case_file):
     """On a scan whose mask has errors; the registration network and mutual-EMA take part."""
     torch.manual_seed(0)
-    training = trainer.Trainer(Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings())
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings()
+    )
     history = [training.step(0.1) for _ in range(80)]
     first, last = (np.mean([step["refined"] for step in part]) for part in (history[:8], history[-8:]))
     assert last < 0.9 * first

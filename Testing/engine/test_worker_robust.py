@@ -30,7 +30,9 @@ def spoiled(line: str, chance: random.Random) -> bytes:
         case 4:  # deeply nested
             data = bytearray(b'{"protocol":' + b"[" * 2000 + b"]" * chance.randrange(2001) + b"}")
         case _:  # a field of another kind
-            data = data.replace(b'"id":1', chance.choice([b'"id":null', b'"id":1e999', b'"id":"1"', b'"id":[]', b'"ix":1']))
+            data = data.replace(
+                b'"id":1', chance.choice([b'"id":null', b'"id":1e999', b'"id":"1"', b'"id":[]', b'"ix":1'])
+            )
     return bytes(data) + b"\n"
 
 

@@ -40,8 +40,8 @@ class Environment:
     def set_up(self, python=None, bundle=None):
         """Makes the environment with this interpreter where it is not ready; without one, any is good enough.
 
-        ``bundle``: a folder that `make_bundle` filled; nothing is downloaded then. Another process that does the same is
-        waited for. Raises `Problem` and OSError.
+        ``bundle``: a folder that `make_bundle` filled; nothing is downloaded then. Another process that does the same
+        is waited for. Raises `Problem` and OSError.
         """
         if bundle is not None:
             self._offline = ["--no-index", "--find-links", os.path.join(os.path.abspath(bundle), WHEELS)]

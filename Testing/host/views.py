@@ -65,9 +65,7 @@ class SliceView(View):
     ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
     def __init__(self, mrml, name, size):
-        super().__init__(
-            slicer.vtkMRMLSliceViewDisplayableManagerFactory, SLICE_MANAGERS, mrml.applicationLogic, size
-        )
+        super().__init__(slicer.vtkMRMLSliceViewDisplayableManagerFactory, SLICE_MANAGERS, mrml.applicationLogic, size)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self._size, self._applicationLogic = size, mrml.applicationLogic
         self.logic = slicer.vtkMRMLSliceLogic()

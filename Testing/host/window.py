@@ -51,7 +51,9 @@ class Window(QtWidgets.QMainWindow):
         segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
         visible = [node for node in segmentations if node.GetDisplayVisibility()]
         segmentation = visible[-1] if visible else None
-        reference = segmentation and segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+        reference = segmentation and segmentation.GetNodeReference(
+            segmentation.GetReferenceImageGeometryReferenceRole()
+        )
         side = max(100, min(self._views.width, self._views.height) // 2 - 24)
         picture = np.ascontiguousarray(fourUp(self._mrml, reference or images[-1], segmentation, (side, side)))
         height, width, _ = picture.shape

@@ -10,7 +10,7 @@ import slicer.util
 from host import files
 from host.events import Heartbeat, pump, screenshot
 
-SOURCE = '''
+SOURCE = """
 import qt
 import slicer
 import slicer.util
@@ -80,7 +80,7 @@ class HostSampleTest(ScriptedLoadableModuleTest):
     def runTest(self):
         slicer.modules.HostSampleWidget.calls.append("test")
         self.delayDisplay("done")
-'''
+"""
 
 UI = """<?xml version="1.0" encoding="UTF-8"?>
 <ui version="4.0">

@@ -19,7 +19,9 @@ METADATA = json.loads(ENTRY.read_text(encoding="utf-8"))
 PROJECT = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-SCHEMA = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json#"
+SCHEMA = (
+    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json#"
+)
 KINDS = {  # of the schema's members that are used here; it allows no others
     "$schema": str,
     "build_dependencies": list,

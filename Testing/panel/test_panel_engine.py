@@ -17,8 +17,8 @@ from driver import Driver
 from host.events import screenshot
 from RRLMedSAMLib import selftest
 from RRLMedSAMLib.logic import OneShotLogic
-from RRLMedSAMLib.scene import LPS_FROM_RAS
 from RRLMedSAMLib.resultnodes import readReport
+from RRLMedSAMLib.scene import LPS_FROM_RAS
 
 pytestmark = pytest.mark.needs_torch
 

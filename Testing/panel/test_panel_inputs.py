@@ -3,8 +3,6 @@
 import numpy as np
 import phantom
 import pytest
-import slicer
-import slicer.util
 from phantom import boxes, geometry
 from RRLMedSAMLib import atlaslabels, exchange
 from RRLMedSAMLib.atlaslabels import AtlasLabels

@@ -12,8 +12,8 @@ import slicer.util
 from phantom import boxes
 from RRLMedSAMLib import exchange, labelnodes
 from RRLMedSAMLib.errors import RunError
-from RRLMedSAMLib.scene import removeWithDisplay
 from RRLMedSAMLib.resultnodes import companions, readReport
+from RRLMedSAMLib.scene import removeWithDisplay
 
 SHAPE = (20, 24, 28)
 TERMINOLOGY = "Segmentation category and type~SCT^123037004^Anatomical Structure~^^~^^~^^~^^~"

@@ -14,10 +14,10 @@ from driver import Driver
 from host.events import pump, screenshot
 from phantom import boxes
 from RRLMedSAMEngine.card import CARD, SCHEMA, WEIGHTS, Card
-from RRLMedSAMLib import models, dialogs, modelview, selftest
+from RRLMedSAMLib import dialogs, models, modelview, selftest
 from RRLMedSAMLib.errors import RunError
-from RRLMedSAMLib.resultview import figuresText
 from RRLMedSAMLib.resultnodes import readReport
+from RRLMedSAMLib.resultview import figuresText
 
 SHAPE = (20, 24, 28)
 BRAIN = Card(

@@ -160,7 +160,9 @@ def test_without_a_correction_it_says_what_to_do(user, scene):
 def test_without_what_it_was_made_from_it_says_so(user, nodes, scene, gone):
     segmentation = result(user)
     correct(segmentation)
-    scene.RemoveNode({"atlas": nodes[0], "transform": transformOf(segmentation), "confidence": confidenceOf(segmentation)}[gone])
+    scene.RemoveNode(
+        {"atlas": nodes[0], "transform": transformOf(segmentation), "confidence": confidenceOf(segmentation)}[gone]
+    )
     user.ui.refineButton.click()
     assert "no longer in the scene" in user.status and not user.logic.isBusy
 

@@ -89,7 +89,7 @@ def test_nobodys_name_and_no_place_is_in_the_report(user, home):
     telling = ("Quastenfl", "Jürgen", "XAVER", "1961", "Vogelsang", "Musterhausen", "Zwiebel", "Anna", "Patienten")
     for name in (*telling, str(home), tempfile.gettempdir(), "case.rrl", "site-packages"):
         assert name.lower() not in report.lower(), name
-    assert 'File functional.py, line 12, in relu' in report.replace('"', "")
+    assert "File functional.py, line 12, in relu" in report.replace('"', "")
     assert "model own package" in report
 
 

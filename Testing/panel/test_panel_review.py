@@ -319,7 +319,9 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     assert not user.isShown("copyEditsButton")
     user.click()
     second = result(user)
-    assert second is not first and np.array_equal(mask(first), corrected) and not np.array_equal(mask(second), corrected)
+    assert (
+        second is not first and np.array_equal(mask(first), corrected) and not np.array_equal(mask(second), corrected)
+    )
     assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Kee&p 1 corrected segments"
     liver = mask(second, "liver")
     user.ui.copyEditsButton.click()

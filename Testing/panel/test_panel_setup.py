@@ -213,6 +213,23 @@ def test_a_cancelled_installation_ends_its_processes(user, answers, record, monk
     pump(lambda: not _lives(pid), 5)
 
 
+def test_nothing_else_begins_while_packages_are_installed(user, answers, record, monkeypatch, scene, tmp_path):
+    fakePip(monkeypatch, "import time; time.sleep(60)")
+    atlas = phantom.volume(scene, "atlas", SHAPE)
+    segments = phantom.segmentation(scene, "segments", {"liver": phantom.boxes(SHAPE) == 1}, atlas)
+    user.choose(atlas, segments, phantom.volume(scene, "target", SHAPE, seed=1))
+    user.panel.worklist.worklist.entries[0].isChecked = True
+    chosen = user.logic.getParameterNode()
+    chosen.adaptFolder, chosen.adaptOutput = str(tmp_path), str(tmp_path / "mine.rrl")
+    buttons = [getattr(user.ui, name) for name in ("applyButton", "worklistButton", "adaptButton")]
+    assert all(button.enabled for button in buttons)
+    openSection(user)
+    user.ui.setupInstallButton.click()
+    assert [(button.enabled, button.toolTip) for button in buttons] == [(False, "Packages are being installed.")] * 3
+    user.ui.setupCancelButton.click()
+    assert all(button.enabled for button in buttons)
+
+
 def test_a_failure_is_explained(user, answers, record, monkeypatch):
     fakePip(monkeypatch, "import sys; print('OSError: [Errno 28] No space left on device'); sys.exit(1)", "print('no')")
     openSection(user)

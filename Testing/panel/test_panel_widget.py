@@ -1,9 +1,7 @@
 """The panel in the host: nodes chosen, buttons clicked, what the user sees then."""
 
-import sys
 import time
 import types
-from pathlib import Path
 
 import numpy as np
 import phantom

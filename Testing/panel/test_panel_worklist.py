@@ -482,9 +482,7 @@ def test_a_lost_result_is_told_and_nothing_is_left(user, files, monkeypatch, sce
 
 def test_overlapping_segments_have_no_files(user, files, monkeypatch, nodes):
     labels = phantom.boxes(SHAPE)
-    overlapping = phantom.segmentation(
-        slicer.mrmlScene, "overlap", {"liver": labels == 1, "all": labels > 0}, nodes[0]
-    )
+    overlapping = phantom.segmentation(slicer.mrmlScene, "overlap", {"liver": labels == 1, "all": labels > 0}, nodes[0])
     user.choose(nodes[0], overlapping)
     addFolder(user, files, monkeypatch)
     run(user)

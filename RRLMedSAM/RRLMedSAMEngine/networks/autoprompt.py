@@ -6,8 +6,8 @@ the mean of its candidates' tokens, so that any number of structures fits.
 """
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from .blocks import Convolution, Upward, depth_to_space, perceptron
 from .candidates import Candidates

@@ -35,7 +35,9 @@ class Candidates:
     def judged(self, embedding: torch.Tensor, weights: torch.Tensor) -> "Candidates":
         """With the fit of each voxel's ``embedding`` (c, k, j, i) to each structure's ``weights`` (s, c) added."""
         here = embedding.flatten(1)[:, self.where].t()  # (m, c)
-        return self.with_logits(self.logits + torch.stack([(here * F.embedding(s, weights)).sum(1) for s in self.structure]))
+        return self.with_logits(
+            self.logits + torch.stack([(here * F.embedding(s, weights)).sum(1) for s in self.structure])
+        )
 
     def described(self, vectors: torch.Tensor) -> torch.Tensor:
         """The structures' ``vectors`` (s, c), averaged by probability in each voxel: (c, k, j, i)."""

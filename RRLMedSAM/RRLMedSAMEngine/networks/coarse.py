@@ -1,8 +1,8 @@
 """The general model's mask: coarse, from the general encoder's features at half resolution."""
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from .blocks import Upward, perceptron
 from .candidates import Candidates
@@ -10,7 +10,8 @@ from .sizes import Sizes
 
 
 class CoarseDecoder(nn.Module):
-    """General features, tokens and the candidates that the registration suggests -> the candidates of the coarse mask."""
+    """General features, tokens and the candidates that the registration suggests -> the candidates of the coarse
+    mask."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()

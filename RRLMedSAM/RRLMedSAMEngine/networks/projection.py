@@ -1,8 +1,8 @@
 """The general encoder's features, projected to a SAM teacher's width and place."""
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from ..sampling import sample
 from .sizes import Sizes

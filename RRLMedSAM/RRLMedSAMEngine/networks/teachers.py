@@ -12,8 +12,8 @@ import types
 from pathlib import Path
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from ..errors import EngineError
 from ..memory import is_out_of_memory

@@ -1,8 +1,8 @@
 """One token a structure, made from image features under its mask."""
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from .blocks import perceptron
 from .sizes import Sizes

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 from ..registration import compose
 from ..sampling import lattice

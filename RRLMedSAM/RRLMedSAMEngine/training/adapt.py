@@ -22,8 +22,8 @@ from .featurecache import FeatureCache
 from .preview import Preview
 from .samples import Sampler
 from .stopping import Stopping
-from .trainer import Trainer
 from .trainer import Settings as TrainerSettings
+from .trainer import Trainer
 
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
@@ -59,14 +59,16 @@ class Progress:
     preview: np.ndarray | None = None
 
 
-def adapt(atlas, labels, scans, output, settings, *, examples=(), names=None, resume=False, report, warn, cancelled) -> Card:
+def adapt(
+    atlas, labels, scans, output, settings, *, examples=(), names=None, resume=False, report, warn, cancelled
+) -> Card:
     """Writes the model package ``output`` and returns its card.
 
     ``atlas``, ``labels``: Volume. ``scans``: a callable for each unlabelled scan, which reads it: only one is in memory
-    at a time. ``examples``: a callable for each further labelled scan, which reads the pair of its image and its labels,
-    with the atlas's values. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)`` and ``cancelled()``
-    are called meanwhile. What is done is kept in a folder beside ``output`` until the package is written; ``resume``
-    goes on from there. Raises EngineError.
+    at a time. ``examples``: a callable for each further labelled scan, which reads the pair of its image and its
+    labels, with the atlas's values. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)``
+    and ``cancelled()`` are called meanwhile. What is done is kept in a folder beside ``output`` until the package is
+    written; ``resume`` goes on from there. Raises EngineError.
     """
     output = Path(output)
     work = output.with_name(output.name + UNFINISHED)
@@ -124,9 +126,7 @@ class _Job:
         return min(self.tick() / self.total, 0.5)
 
     def prepare(self, scans, examples):
-        maker = prepare.Preparation(
-            self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
-        )
+        maker = prepare.Preparation(self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device)
         began = self.tick()
         self.found = prepare.collect(
             maker,
@@ -208,7 +208,12 @@ class _Job:
         return distillation
 
     def _save(self, stopping, done):
-        state = {"trainer": self.trainer.state(), "stopping": stopping.state(), "done": done, "total": self.total_training}
+        state = {
+            "trainer": self.trainer.state(),
+            "stopping": stopping.state(),
+            "done": done,
+            "total": self.total_training,
+        }
         checkpoint.save(self.work, state)
 
     def card(self, name: str, names: dict) -> Card:

@@ -34,6 +34,6 @@ def vary(image: torch.Tensor, random: torch.Generator) -> torch.Tensor:
 
 def _curve(image, values):
     """Intensities through a curve that takes 0, 1/(n-1), .. 1 to ``values`` (n,)."""
-    at = (image.clamp(0, 1) * (len(values) - 1))
+    at = image.clamp(0, 1) * (len(values) - 1)
     below = at.floor().long().clamp_max(len(values) - 2)
     return values[below] + (values[below + 1] - values[below]) * (at - below)

@@ -15,7 +15,8 @@ MULTIPLE = 2
 
 @dataclasses.dataclass
 class Pair:
-    """Both images (k, j, i), about 0..1, and the displacement (3, k, j, i), voxels, that instance optimisation found."""
+    """Both images (k, j, i), about 0..1, and the displacement (3, k, j, i), voxels, that instance optimisation
+    found."""
 
     target: torch.Tensor
     atlas: torch.Tensor

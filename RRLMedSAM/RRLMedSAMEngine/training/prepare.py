@@ -70,7 +70,9 @@ class Preparation:
         if drawn is not None:
             labels = numbered(nearest(drawn.array, drawn.geometry, seen_from), self._values)
             if not bool(labels.any()):
-                raise bad_input("An example has none of the atlas's structures.", "Choose the segmentation drawn on it.")
+                raise bad_input(
+                    "An example has none of the atlas's structures.", "Choose the segmentation drawn on it."
+                )
             is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
             return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
         transfer = Transfer([self._labels], affine, found.displacement, grid)

@@ -38,7 +38,9 @@ class Synthesiser:
 
     def __init__(self, maps: list[Path], random: torch.Generator, device="cpu"):
         self.random, self._device = random, device
-        self._maps = [torch.from_numpy(np.unique(read_labels(m).array, return_inverse=True)[1].astype(np.int16)) for m in maps]
+        self._maps = [
+            torch.from_numpy(np.unique(read_labels(m).array, return_inverse=True)[1].astype(np.int16)) for m in maps
+        ]
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=self.random))
@@ -86,7 +88,9 @@ class Synthesiser:
         best = torch.zeros(PATCH)
         labels = torch.zeros(PATCH, dtype=torch.int64)
         for structure in range(count):
-            field = F.interpolate(noise[:, structure : structure + 1], size=PATCH, mode="trilinear", align_corners=True)[0, 0]
+            field = F.interpolate(
+                noise[:, structure : structure + 1], size=PATCH, mode="trilinear", align_corners=True
+            )[0, 0]
             higher = field > best
             best, labels = torch.where(higher, field, best), torch.where(higher, structure, labels)
         return torch.unique(labels, return_inverse=True)[1]

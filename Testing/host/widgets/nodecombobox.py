@@ -45,9 +45,7 @@ class qMRMLNodeComboBox(NodeActions, QtWidgets.QWidget):
         self._scene = self._requestedID = None
         self._currentID = ""
         self._filter = NodeFilter()
-        self._watcher = NodeWatcher(
-            self, self._onNodeAdded, self._updateNode, self._onNodeRemoved, self._onSceneClosed
-        )
+        self._watcher = NodeWatcher(self, self._onNodeAdded, self._updateNode, self._onNodeRemoved, self._onSceneClosed)
         self._comboBox = ctkComboBox(self)
         self._comboBox.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Preferred)
         layout = QtWidgets.QHBoxLayout(self)
