@@ -11,7 +11,7 @@ from .image import Volume
 from .mirror import SILENT
 from .sampling import lattice, nearest, sample
 
-MODEL_SHARE = 0.65  # of a trained model in a vote with registration and patches
+MODEL_SHARE = 0.65  # of the votes, beside the patches; 0.5 to 0.8 are as good once a model is trained well
 MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
 
 
