@@ -38,7 +38,7 @@ def write(path, array, matrix):
 def start(*arguments, **options):
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "RRLMedSAMEngine.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment(), text=True, **options)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment(), encoding="utf-8", **options)
 
 
 @pytest.fixture(scope="module")

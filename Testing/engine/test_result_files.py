@@ -268,7 +268,7 @@ def keeper(tmp_path):
     def make(name):
         pipe = subprocess.PIPE
         command = [sys.executable, "-c", KEEPING, str(tmp_path / name)]
-        made.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(), text=True))
+        made.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(), encoding="utf-8"))
         assert made[-1].stdout.readline() == "ready\n"
         return made[-1]
 

@@ -165,7 +165,7 @@ for number in range(50):
 def test_two_processes_at_once_lose_no_line(tmp_path):
     path, pipe = tmp_path / summary.FILE, subprocess.PIPE
     command = [sys.executable, "-c", ADDING, str(path)]
-    processes = [subprocess.Popen([*command, name], stdin=pipe, env=environment(), text=True) for name in "ab"]
+    processes = [subprocess.Popen([*command, name], stdin=pipe, env=environment(), encoding="utf-8") for name in "ab"]
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()

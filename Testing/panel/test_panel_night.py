@@ -187,7 +187,7 @@ def test_two_applications_share_an_output_folder(tmp_path, privateTemporaryFolde
         scans = tmp_path / name
         smallcase.writeTargets(scans, ["0 shared", *[f"{name}{number}" for number in range(1, 4)]])
         command = [sys.executable, str(HERE / "smallcase.py"), str(scans), str(output)]
-        processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True))
+        processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, encoding="utf-8"))
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     told = {}
