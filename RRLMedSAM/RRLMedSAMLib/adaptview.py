@@ -99,8 +99,7 @@ class AdaptView:
 
     def _obstacle(self):
         """Why a training cannot start, or None."""
-        engagement = self._engagement()
-        if engagement is not None:
+        if engagement := self._engagement():
             return engagement
         if None in self._inputs():
             return _("Choose an atlas volume and an atlas segmentation above.")

@@ -21,7 +21,7 @@ def _sentences(_):
         _("The file does not exist."), _("Check its name."),
         _("The file cannot be read as an image: it may be damaged, or of another kind."),
         _("Open it in a viewer to check it, or export it again."),
-        _("The folder holds {what}."), _("Give a folder with one series."),
+        _("The folder holds {what}."), _("Give a folder with one series, or a file of one."),
         _("The image has {count} dimensions."), _("Give one 3D volume."),
         _("The image has {count} values in each voxel (colour, vectors or overlapping segments)."),
         _("Give a volume with one value in each voxel."),
@@ -39,7 +39,7 @@ def _sentences(_):
         _("A {what} did not arrive whole, or its spacing or direction is not valid."),
         _("Check its geometry, then run again."),
         _("The deformation did not arrive whole."), _("Segment the target again."),
-        _("The target's file has no name before its extension."), _("Rename it."),
+        _("The target has no name that a folder can have."), _("Rename its file."),
         # the run
         _("Cancelled."),
         _("Another run is still going on."), _("Wait for it, or cancel it."),
@@ -63,6 +63,7 @@ def _sentences(_):
         _("The result could not be written."), _("Choose an output folder that you may write to."),
         _("There is a result already."), _("Give --overwrite to replace it, or another output folder."),
         _("There is another file {name} in the output folder."), _("Move it, or choose another folder."),
+        _("{name} lacks this target. {text}"),
         # models
         _("There is no such model."), _("Choose auto, instant, a shipped model's name or a package (.rrl)."),
         _("Choose another model."), _("Choose another model, or get the file again."), _("Do not use it."),
@@ -104,6 +105,7 @@ def _sentences(_):
             "{otherPlatform}."
         ),
         _("Create it on a computer like this one."),
+        _("The bundle's folder cannot be used: {reason}."), _("Free some space there, or choose another folder."),
         _("The bundle lacks the file {name}."), _("The bundle's file {name} is damaged."),
         # the most general ones, which others must not be taken for, last
         _("{what}: {text}"),

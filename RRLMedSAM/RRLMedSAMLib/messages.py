@@ -64,7 +64,7 @@ def processFailure(broken, silence):
         ),
         "killed": (_("The computation was ended."), _("Click again to start it anew.")),
     }
-    kind = "killed_by_system" if broken.kind == "died" and broken.exitCode in KILLED else broken.kind
+    kind = "killed_by_system" if broken.kind in ("died", "cannot_start") and broken.exitCode in KILLED else broken.kind
     text, action = texts[kind]
     return RunError(broken.kind, text.format(code=broken.exitCode, silence=round(silence)), action)
 

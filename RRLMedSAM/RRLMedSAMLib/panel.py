@@ -235,14 +235,11 @@ class Panel(VTKObservationMixin):
             return _("A model is being adapted. Pause that first.")
         if self.worklist.isBusy:
             return _("Many targets are being segmented. Cancel that first.")
-        if self.logic.isBusy:  # the set-up's look at the worker counts, too
-            return _("A run is going on.")
-        return None
+        return _("A run is going on.") if self.logic.isBusy else None  # the set-up's look at the worker counts, too
 
     def _obstacle(self):
         """Why the button cannot be clicked, or None."""
-        engagement = self._engagement()
-        if engagement is not None:
+        if engagement := self._engagement():
             return engagement
         inputs, names = self._inputs(), roleNames()
         missing = [names[role] for role, node in inputs.items() if node is None]

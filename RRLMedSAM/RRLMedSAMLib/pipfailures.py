@@ -12,7 +12,8 @@ def explained(output):
     if known is None:
         reason = pipcauses.lastError(output) or _("no reason given")
         known = _("The packages could not be installed: {reason}.").format(reason=reason), _("See the log below.")
-    return RunError("not_installed", *known)
+    text, action = known
+    return RunError("not_installed", text, action)
 
 
 def _texts():

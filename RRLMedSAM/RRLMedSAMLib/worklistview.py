@@ -173,8 +173,7 @@ class WorklistView:
 
     def _obstacle(self):
         """Why the checked targets cannot be segmented, or None."""
-        engagement = self._engagement()
-        if engagement is not None:
+        if engagement := self._engagement():
             return engagement
         if None in self._atlas():
             return _("Choose an atlas volume and an atlas segmentation above.")

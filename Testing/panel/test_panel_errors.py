@@ -47,3 +47,9 @@ def test_what_is_said_are_sentences():
 def test_each_end_of_the_process_has_both(kind, exitCode):
     error = processFailure(Broken(kind, exitCode), 30.0)
     assert error.text.endswith(".") and error.action.endswith(".") and "{" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["cannot_start", "died"])
+def test_a_process_that_the_system_killed_is_not_to_be_reinstalled(kind):
+    assert "memory" in processFailure(Broken(kind, KILLED[0]), 30.0).text
+    assert "memory" not in processFailure(Broken(kind, 1), 30.0).text
