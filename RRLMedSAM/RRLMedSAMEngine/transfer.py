@@ -121,16 +121,18 @@ class Transfer:
         return [together(ballots) for ballots in ranked]
 
     def _partial_volumes(self, maps, geometry, check):
-        """The ballots of the deformed labels themselves, one for each layer."""
+        """The ballots of the deformed labels themselves, one for each layer, where these are not of one mind."""
         index = self._near_borders(maps, geometry, 1)
         ranked = [[] for _ in maps]
         for part in _parts(len(index), fusion.ELEMENTS // 8):
             check()
             voxels = self.located(index[part], geometry)
-            for layer, ballots in enumerate(ranked):
-                votes = labels.ballots(*self._carried(voxels, layer))
-                found_here = fusion.ranking(*votes, likelihood.CANDIDATES)
-                ballots.append(Ballot(index[part], *(values.cpu().numpy() for values in found_here)))
+            votes = [labels.ballots(*self._carried(voxels, layer)) for layer in range(len(maps))]
+            mixed = torch.stack([(held != held[:1]).any(dim=0) for held, _ in votes]).any(dim=0)
+            where = index[part][mixed.cpu().numpy()]
+            for ballots, (held, weights) in zip(ranked, votes):
+                found_here = fusion.ranking(held[:, mixed], weights[:, mixed], likelihood.CANDIDATES)
+                ballots.append(Ballot(where, *(values.cpu().numpy() for values in found_here)))
         return [together(ballots) for ballots in ranked]
 
     def _joined(self, ballot, votes, geometry, check):
