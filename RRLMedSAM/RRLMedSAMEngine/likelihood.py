@@ -43,7 +43,7 @@ def evidence(image, labels, voxels, candidates) -> np.ndarray:
     ``image``: windowed intensities, about 0..1, and ``labels``: (k, j, i) on one grid. ``voxels``: (3, n), coordinates
     (i, j, k) on it. ``candidates``: (c, n). Returns (c, n).
     """
-    values = np.unique(candidates)
+    values, counts = np.unique(candidates, return_counts=True)
     numbers = np.searchsorted(values, labels).clip(max=len(values) - 1)
     numbers = np.where(values[numbers] == labels, numbers + 1, 0)  # 0: no candidate of any voxel
     bins = _bins(image)
@@ -51,7 +51,7 @@ def evidence(image, labels, voxels, candidates) -> np.ndarray:
     at = voxels[::-1] / CELL + (0.5 / CELL - 0.5)  # cells, (k, j, i)
     result = np.full(candidates.shape, np.log(SURPRISE / BINS), np.float32)
     order = np.argsort(candidates, axis=None, kind="stable")
-    ends = np.searchsorted(candidates.reshape(-1)[order], values, side="right")
+    ends = np.cumsum(counts)
     boxes = ndimage.find_objects(numbers, len(values))
     for number, (box, start, end) in enumerate(zip(boxes, [0, *ends], ends), start=1):
         if box is None:  # it won nowhere

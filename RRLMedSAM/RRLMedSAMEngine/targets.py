@@ -43,12 +43,13 @@ def unique_names(paths, taken=()) -> list[str]:
     Where targets share their `target_name`, the folders that they lie in come before it, as many as it takes, and where
     that does not help either a number comes behind it.
     """
-    names = [target_name(path) for path in paths]
+    own = [target_name(path) for path in paths]
+    names = list(own)
     for depth in range(1, DEEPEST + 1):
         counts = collections.Counter(name.casefold() for name in (*names, *taken))
         for number, path in enumerate(paths):
             if counts[names[number].casefold()] > 1:
-                names[number] = "_".join([*_folders(path)[-depth:], target_name(path)])
+                names[number] = "_".join([*_folders(path, own[number])[-depth:], own[number]])
     used = {name.casefold() for name in taken}
     for number, name in enumerate(names):
         count = 1
@@ -114,9 +115,9 @@ def _folder_name(path):
     return os.path.basename(os.path.dirname(path))
 
 
-def _folders(path):
-    """The names of the folders above a target that its own name does not tell, from the outermost on."""
+def _folders(path, name):
+    """The names of the folders above a target that its own ``name`` does not tell, from the outermost on."""
     place = os.path.dirname(os.path.abspath(path))
-    if target_name(path).startswith(_folder_name(path) + "_"):  # a series
+    if name.startswith(_folder_name(path) + "_"):  # a series
         place = os.path.dirname(place)
     return [name for name in os.path.splitdrive(place)[1].split(os.sep) if name]

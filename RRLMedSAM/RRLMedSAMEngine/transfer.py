@@ -83,15 +83,14 @@ class Transfer:
         if not len(index):
             return
         voxels = self.located(index, geometry).cpu().numpy() - found.margin
-        share = np.ones(len(index), np.float32)
+        image, share = found.target.image.cpu().numpy(), np.ones(len(index), np.float32)
         for held, ballot in zip(maps, ballots):
             check()
             here = nearest(held, geometry, found.target.grid)
-            seen = likelihood.evidence(found.target.image.cpu().numpy(), here, voxels, ballot.candidates)
+            seen = likelihood.evidence(image, here, voxels, ballot.candidates)
             likelihood.decide(held, index, ballot.candidates, ballot.shares, seen)
-            share = np.minimum(
-                share, ballot.shares.max(axis=0)
-            )  # of the vote's winner: what confidence was fitted with
+            # Of the vote's winner: that is what the confidence was fitted with.
+            share = np.minimum(share, ballot.shares.max(axis=0))
         certainty.reshape(-1)[index] = np.rint(100 * share)
 
     def _polled(self, maps, geometry, found, check, second, within):

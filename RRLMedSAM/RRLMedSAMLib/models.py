@@ -55,7 +55,7 @@ def choice(value):
     try:
         card = read_card(path)
     except EngineError as error:
-        return _unusable(f"{translated(error.text)} {translated(error.action)}")
+        return _unusable(_told(error))
     return Choice(card.summary, card)
 
 
@@ -67,7 +67,7 @@ def damage(value):
     try:
         read_weights(_path(value), found.card)
     except EngineError as error:
-        return str(error)
+        return _told(error)
     return None
 
 
@@ -78,6 +78,10 @@ def isPackage(value):
 
 def _path(value):
     return value if isPackage(value) else os.path.join(FOLDER, value + ENDING)
+
+
+def _told(error):
+    return f"{translated(error.text)} {translated(error.action)}"
 
 
 def _unusable(problem):

@@ -15,10 +15,10 @@ import vtk
 from RRLMedSAMEngine import __version__
 
 from . import models
+from .answers import PACKAGES
 from .resultnodes import readReport
 from .sceneinput import roleNames
 
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 SHORTEST_NAME = 4  # letters; less is part of too many ordinary words
 QUOTED_PATH = r"""(["'])[^"'\n]*[/\\][^"'\n]*\1"""
 # From a path's beginning to the last separator of the line: folders' names have blanks, which end nothing.

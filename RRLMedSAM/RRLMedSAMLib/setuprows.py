@@ -6,11 +6,11 @@ from typing import NamedTuple
 from RRLMedSAMEngine import __version__
 
 from . import models
+from .answers import PACKAGES
 from .installation import OLDEST_TORCH
 from .messages import _
 
 MISSING, NONE = "missing", "none"  # as the worker's probe says it
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 
 
 class Row(NamedTuple):

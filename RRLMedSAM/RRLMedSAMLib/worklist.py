@@ -22,7 +22,7 @@ class Entry:
 
     def __init__(self, node=None, path=None, name=None):
         self.node, self.path = node, path
-        self._name = name if node is not None or name is not None else target_name(path)
+        self._name = name or (path and target_name(path))
         self.isChecked = node is None
         self.reset("new")
 
