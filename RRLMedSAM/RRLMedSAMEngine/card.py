@@ -10,11 +10,11 @@ from pathlib import PurePosixPath
 
 from .errors import EngineError
 
-SCHEMA = 1
+SCHEMA = 2  # 1: weights in half precision
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 # RuntimeError: an encrypted member; NotImplementedError: an unknown compression
 DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
-LARGEST = 200 << 20  # bytes of a package's files together: a model has 20 MB
+LARGEST = 200 << 20  # bytes of a package's files together: a model has 8 MB
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .networks.candidates import Candidates
-from .networks.model import Model, standardised
+from .networks.model import Masks, Model, standardised
 
 LONGEST = 112  # voxels along a window's side: what a model looks at together, in training too
 WHOLE = 3e5  # voxels of a frame up to which it is looked at as a whole
@@ -40,8 +40,8 @@ def windows(shape):
 
 
 @torch.no_grad()
-def predict(model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates, check) -> tuple:
-    """The refined mask of ``image`` (k, j, i) in the frame, and the coarse one: two `Candidates`.
+def predict(model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates, check) -> Masks[Candidates]:
+    """The masks of ``image`` (k, j, i) in the frame.
 
     ``atlas``: as `describe` gives it. ``prior``: on the whole frame. ``check()`` is called for each window.
     """
@@ -59,10 +59,10 @@ def predict(model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candi
         part = Candidates(prior.certain[window], where, prior.structure[:, which], prior.logits[:, which])
         masks = model(standardised(image[window])[None, None], atlas, part)
         trust = _taper(index[window].shape, image.device).flatten()[where]
-        for total, mask in zip(totals, (masks.refined, masks.coarse)):
+        for total, mask in zip(totals, (masks.coarse, masks.refined)):
             total[:, which] += trust * mask.probability
         weights[which] += trust
-    return tuple(prior.with_logits((total / weights + 1e-6).log()) for total in totals)
+    return Masks(*(prior.with_logits((total / weights + 1e-6).log()) for total in totals))
 
 
 @torch.no_grad()

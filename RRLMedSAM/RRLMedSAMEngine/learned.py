@@ -3,7 +3,7 @@
 from . import inference, workgrid
 from .frame import frame_atlas, make_frame, numbered
 from .geometry import Geometry
-from .networks.model import Model
+from .networks.model import Masks, Model
 from .prior import make_prior
 from .sampling import nearest
 
@@ -18,7 +18,7 @@ class Learned:
         self.layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
         self._described = [inference.describe(model, a.image, a.labels, a.count) for a in self.layers]
 
-    def masks(self, found, maps, geometry: Geometry, check) -> list[inference.Votes]:
+    def masks(self, found, maps, geometry: Geometry, check) -> list[Masks[inference.Votes]]:
         """The model's masks of a registered target, one for each layer of the atlas, as votes on its labels.
 
         ``found``: `Registered`; ``maps``: the layers' labels on the target's ``geometry``, which the model refines.
@@ -32,6 +32,6 @@ class Learned:
         for atlas, described, labels in zip(self.layers, self._described, maps):
             here = nearest(labels, geometry, seen_from)
             prior = make_prior(numbered(here, atlas.values).to(image.device))
-            refined, _ = inference.predict(self._model, image, described, prior, check)
-            votes.append(inference.Votes(refined, atlas.values, to_frame))
+            masks = inference.predict(self._model, image, described, prior, check)
+            votes.append(Masks(*(inference.Votes(m, atlas.values, to_frame) for m in (masks.coarse, masks.refined))))
         return votes

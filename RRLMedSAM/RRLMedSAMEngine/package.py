@@ -1,4 +1,4 @@
-"""Model packages ``NAME.rrl``: one zip of weights (safetensors, half precision) and a card (JSON). No pickle."""
+"""Model packages ``NAME.rrl``: one zip of weights (safetensors, 8 bits) and a card (JSON). No pickle."""
 
 import dataclasses
 import hashlib
@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 
 from . import card as cards
 from .card import CARD, WEIGHTS, Card, bad_model
+from .compact import compacted, expanded
 from .image import Volume, writing_error
 
 
@@ -39,7 +40,7 @@ def write(path, weights: dict[str, torch.Tensor], card: Card) -> Card:
     """Writes a package under a temporary name first; returns the card as written. Raises EngineError disk_full or
     bad_input."""
     path = Path(path)
-    content = save({name: t.detach().cpu().half().contiguous() for name, t in weights.items()})
+    content = save(compacted(weights))
     card = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())
     temporary = None
     try:
@@ -61,7 +62,7 @@ def read(path) -> tuple[Card, dict[str, torch.Tensor]]:
     card = cards.read_card(path)
     content = cards.read_weights(path, card)
     try:
-        weights = {name: tensor.float() for name, tensor in load(content).items()}
+        weights = expanded(load(content))
     except (SafetensorError, ValueError) as error:
         raise bad_model("The model's weights cannot be read.") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):

@@ -82,7 +82,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         second = None
         if twin:
             other = pairwise.register(twin, target, settings.effort, step, clock)
-            second = _transfer_of(twin.labels, other), other
+            second = Transfer.registered(twin.labels, other), other
         return found, *_transfer(atlas_labels, target, found, second, settings.effort, learned, clock)
 
     with threads.suited(target.array.size):
@@ -114,20 +114,16 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     return Result(labels, Volume(evidence.confidence, target.geometry), found.deformation, report)
 
 
-def _transfer_of(labels, found):
-    return Transfer(labels, found.deformation.affine, found.displacement, found.deformation.grid)
-
-
 def _transfer(atlas_labels, target, found, second, effort, learned, clock):
     """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid."""
     clock.enter("transfer")
     geometry = target.geometry
-    transfer = _transfer_of(atlas_labels, found)
+    transfer = Transfer.registered(atlas_labels, found)
     maps, certainty = transfer.warped(geometry, clock.check)
 
     def ask(labels):
         clock.enter("network")
-        return learned.masks(found, labels, geometry, clock.check)
+        return [masks.refined for masks in learned.masks(found, labels, geometry, clock.check)]
 
     transfer.refine(
         maps, certainty, geometry, found, clock.check,

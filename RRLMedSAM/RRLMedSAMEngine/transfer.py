@@ -33,6 +33,11 @@ class Transfer:
             values = torch.from_numpy(np.ascontiguousarray(layer.array, np.int32)).to(device)
             self._layers.append((values, linear, offset))
 
+    @classmethod
+    def registered(cls, layers: list[Volume], found) -> "Transfer":
+        """``found``: a `Registered` pair, whose deformation carries the labels."""
+        return cls(layers, found.deformation.affine, found.displacement, found.deformation.grid)
+
     def vote(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Label and share of the partial volumes at ``voxels`` (3, n), coordinates on the grid: (n,), (n,)."""
         return labels.vote(*self._carried(voxels, layer))
@@ -64,21 +69,40 @@ class Transfer:
         """Lets patches and a trained model vote near the borders of ``maps``, and the target's intensities judge among
         the foremost labels; changes ``maps`` and ``certainty`` in place.
 
-        ``found``: the `Registered` pair. ``patches``: whether they vote. ``second``: another atlas's `Transfer` and
-        `Registered` pair with the same target, whose patches vote too; it has one layer, as this one then. ``within``:
-        bool (k, j, i), the only voxels to be voted on; few as they are, they are looked at in the smallest
-        neighbourhood. ``ask(maps)``: gives a model's `Votes` for each layer, at voxels of the deformation's grid.
+        ``ask(maps)``: gives a model's `Votes` for each layer, at voxels of the deformation's grid. The others: as
+        `ballots` takes them.
         """
-        if patches:
-            ballots = self._polled(maps, geometry, found, check, second, within)
-            for held, ballot in zip(maps, ballots):
-                held.reshape(-1)[ballot.where] = ballot.candidates[0]
-        else:
-            ballots = self._partial_volumes(maps, geometry, check)
+        ballots = self.ballots(maps, geometry, found, check, patches=patches, second=second, within=within)
         if ask:
-            index = self._near_borders(maps, geometry, MODEL_REACH)
-            extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
-            ballots = [self._joined(*pair, geometry, check) for pair in zip(extended, ask(maps))]
+            ballots = self.joined(maps, ballots, ask(maps), geometry, check)
+        self.judge(maps, certainty, ballots, geometry, found, check)
+
+    def ballots(
+        self, maps, geometry: Geometry, found, check, *, patches=True, second=None, within=None
+    ) -> list[Ballot]:
+        """Who may have the voxels near the borders of ``maps``, one ballot for each layer, the foremost candidate
+        first. Where patches voted, ``maps`` are what they chose afterwards.
+
+        ``found``: the `Registered` pair. ``patches``: whether they vote; otherwise the partial volumes of the deformed
+        labels do. ``second``: another atlas's `Transfer` and `Registered` pair with the same target, whose patches vote
+        too; it has one layer, as this one then. ``within``: bool (k, j, i), the only voxels to be voted on; few as they
+        are, they are looked at in the smallest neighbourhood.
+        """
+        if not patches:
+            return self._partial_volumes(maps, geometry, check)
+        ballots = self._polled(maps, geometry, found, check, second, within)
+        for held, ballot in zip(maps, ballots):
+            held.reshape(-1)[ballot.where] = ballot.candidates[0]
+        return ballots
+
+    def joined(self, maps, ballots, votes, geometry, check, share=MODEL_SHARE) -> list[Ballot]:
+        """The layers' ``ballots`` with a trained model's ``votes``, which have ``share`` of all."""
+        index = self._near_borders(maps, geometry, MODEL_REACH)
+        extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
+        return [self._joined(*pair, share, geometry, check) for pair in zip(extended, votes)]
+
+    def judge(self, maps, certainty, ballots, geometry: Geometry, found, check) -> None:
+        """Decides the ``ballots`` by the target's own intensities; changes ``maps`` and ``certainty`` in place."""
         index = ballots[0].where
         if not len(index):
             return
@@ -134,13 +158,12 @@ class Transfer:
                 ballots.append(Ballot(where, *(values.cpu().numpy() for values in found_here)))
         return [together(ballots) for ballots in ranked]
 
-    def _joined(self, ballot, votes, geometry, check):
-        """A layer's ballot with a trained model's `Votes`."""
+    def _joined(self, ballot, votes, share, geometry, check):
         parts = []
         for part in _parts(len(ballot.where), fusion.ELEMENTS // votes.count):
             check()
             theirs = votes.at(self.located(ballot.where[part], geometry))
-            parts.append(ballot.joined_by(*theirs, MODEL_SHARE, part))
+            parts.append(ballot.joined_by(*theirs, share, part))
         return together(parts)
 
     def around(self, voxels: torch.Tensor, offsets, layer: int, check) -> torch.Tensor:

@@ -146,8 +146,8 @@ def test_predictions_of_a_whole_frame_are_the_models_own():
     torch.manual_seed(0)
     model, labels, image = Model(SMALL), cubes(4), torch.rand(32, 32, 32)
     prior, described = make_prior(labels), inference.describe(model, image, labels, 4)
-    refined, coarse = inference.predict(model, image, described, prior, lambda: None)
+    predicted = inference.predict(model, image, described, prior, lambda: None)
     with torch.no_grad():
         masks = model(standardised(image)[None, None], described, prior)
-    assert torch.allclose(refined.probability, masks.refined.probability, atol=1e-4)
-    assert torch.allclose(coarse.probability, masks.coarse.probability, atol=1e-4)
+    assert torch.allclose(predicted.refined.probability, masks.refined.probability, atol=1e-4)
+    assert torch.allclose(predicted.coarse.probability, masks.coarse.probability, atol=1e-4)

@@ -1,6 +1,7 @@
 """The whole model: both encoders and what is built on them."""
 
 import dataclasses
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -13,13 +14,15 @@ from .sizes import Sizes
 from .tokens import Tokens, masked_means
 from .velocity import RegistrationHead
 
+Mask = TypeVar("Mask")
+
 
 @dataclasses.dataclass
-class Masks:
+class Masks(Generic[Mask]):
     """What a model says of one image: the general model's mask, and the one refined from it."""
 
-    coarse: Candidates
-    refined: Candidates
+    coarse: Mask
+    refined: Mask
 
 
 class Model(nn.Module):
@@ -48,7 +51,7 @@ class Model(nn.Module):
         features = self.medical(pair)
         return self.registration([f[:1] for f in features], [f[1:] for f in features])
 
-    def forward(self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates) -> Masks:
+    def forward(self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates) -> Masks[Candidates]:
         """``image``: (1, 1, k, j, i), `standardised`. ``atlas``: as `describe` gives it. ``prior``: the structures
         that the registration suggests in each voxel."""
         count = atlas.shape[1]

@@ -20,7 +20,7 @@ from ..sampling import nearest, sample
 from ..transfer import Transfer
 from . import cases
 
-EFFORT = "balanced"
+EFFORT = "best"  # what is learnt can hardly be better than what it is learnt from
 EXAMPLES_SHARE = 0.25  # of the training's samples: their labels are worth more than those that registration found
 POOR = 0.6  # of the upper quartile of trust, below which a scan is left out: it shows something else
 
@@ -75,10 +75,10 @@ class Preparation:
                 )
             is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
             return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
-        transfer = Transfer([self._labels], affine, found.displacement, grid)
+        transfer = Transfer.registered([self._labels], found)
         maps, certainty = transfer.warped(seen_from, check)
         carried = torch.from_numpy(maps[0] > 0)
-        transfer.refine(maps, certainty, seen_from, found, check)
+        transfer.refine(maps, certainty, seen_from, found, check, second=self._second(volume, step, clock))
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
         trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
@@ -86,6 +86,14 @@ class Preparation:
         # places where it happens to agree.
         mean_trust = float(trust[carried].mean()) if bool(carried.any()) else 0.0
         return cases.Case(*pictures, numbered(maps[0], self._values), trust, mean_trust)
+
+    def _second(self, volume, step, clock):
+        """The mirror image of a symmetric atlas, registered as well: as `Transfer.refine` takes it."""
+        twin = self._atlas.mirrored(clock.check)
+        if twin is None:
+            return None
+        found = pairwise.register(twin, volume, EFFORT, step, clock)
+        return Transfer.registered(twin.labels, found), found
 
 
 def without_strangers(paths: list[Path]) -> list[Path]:

@@ -1,0 +1,124 @@
+"""What each voter near the borders is worth: a model's two masks and the patches, together and alone, judged or not.
+
+    PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
+
+Each case is registered once, then voted on in each way. Writes ablation.json (Dice of each case and structure) and
+ablation.md; Dice is the benchmark's own measure, which agrees with the scorer.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from RRLMedSAMEngine import allocator, models, pairwise, plan, threads
+from RRLMedSAMEngine.atlas import Atlas
+from RRLMedSAMEngine.devices import ladder
+from RRLMedSAMEngine.image import Volume, read_labels, read_volume
+from RRLMedSAMEngine.learned import Learned
+from RRLMedSAMEngine.progress import Progress
+from RRLMedSAMEngine.protocol import EFFORTS
+from RRLMedSAMEngine.transfer import Transfer
+
+from .datasets import Dataset
+
+SHARES = (0.25, 0.45, 0.65, 0.8, 1.0)  # of a mask's votes
+REGISTERED, ALONE = "registered labels", "without the model"
+
+
+def overlaps(truth, found, groups) -> dict:
+    """Dice of each group, name -> label values, that is in either of both maps (k, j, i)."""
+    size = 1 + max(truth.max(), found.max(), *(v for values in groups.values() for v in values))
+    number = np.zeros(size, np.uint8)
+    for n, values in enumerate(groups.values(), start=1):
+        number[values] = n
+    a, b = number[truth.ravel()], number[found.ravel()]
+    sizes = sum(np.bincount(x, minlength=len(groups) + 1) for x in (a, b))
+    both = np.bincount(a[a == b], minlength=len(groups) + 1)
+    return {name: 2 * both[n] / sizes[n] for n, name in enumerate(groups, start=1) if sizes[n]}
+
+
+def voted(maps, ballots):
+    """The labels before they are judged."""
+    result = [m.copy() for m in maps]
+    for labels, ballot in zip(result, ballots):
+        best = ballot.shares.argmax(axis=0)[None]
+        labels.reshape(-1)[ballot.where] = np.take_along_axis(ballot.candidates, best, 0)[0]
+    return result
+
+
+def ways(atlas: Atlas, learned: Learned, target: Volume, effort: str, step):
+    """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``."""
+    clock = Progress(lambda *_: None, lambda: False)
+
+    def registered(known):
+        found = pairwise.register(known, target, effort, step, clock)
+        return Transfer.registered(known.labels, found), found
+
+    geometry, chosen = target.geometry, plan.EFFORTS[effort]
+    transfer, found = registered(atlas)
+    twin = atlas.mirrored(clock.check) if chosen.mirrored else None
+    maps, certainty = transfer.warped(geometry, clock.check)
+    yield REGISTERED, maps[0], None
+    ballots = transfer.ballots(
+        maps, geometry, found, clock.check, patches=chosen.patches, second=twin and registered(twin)
+    )
+
+    def both(name, ballots):
+        judged = [m.copy() for m in maps]
+        transfer.judge(judged, certainty, ballots, geometry, found, clock.check)
+        return name, voted(maps, ballots)[0], judged[0]
+
+    yield both(ALONE, ballots)
+    masks = learned.masks(found, maps, geometry, clock.check)
+    for kind in ("coarse", "refined"):
+        votes = [getattr(m, kind) for m in masks]
+        for share in SHARES:
+            yield both(f"{kind} mask, {share}", transfer.joined(maps, ballots, votes, geometry, clock.check, share))
+
+
+def table(rows) -> str:
+    lines = ["| who votes near the borders | before the intensities judge | after |", "|---|---|---|"]
+    for name in dict.fromkeys(row["voters"] for row in rows):
+        mine = [row for row in rows if row["voters"] == name]
+        means = [
+            np.mean([np.mean(list(row[when].values())) for row in mine]) if mine[0][when] else None
+            for when in ("before", "after")
+        ]
+        lines.append(f"| {name} | " + " | ".join("" if m is None else f"{m:.4f}" for m in means) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, metavar="DIR")
+    parser.add_argument("--model", required=True, metavar="NAME|PATH")
+    parser.add_argument("--output", required=True, metavar="DIR")
+    parser.add_argument("--effort", choices=EFFORTS, default="balanced")
+    parser.add_argument("--cases", type=int, metavar="N", help="only the first N")
+    options = parser.parse_args()
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    allocator.keep_freed_memory()
+    torch.manual_seed(0)
+    data, step = Dataset(options.data), ladder("cpu")[0]
+    image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
+    atlas = Atlas(image, [labels])
+    model, _card = models.load(options.model, image, [labels], print)
+    learned, groups, rows = Learned(model, atlas, step.device), data.content["groups"], []
+    for case in data.validation[: options.cases]:
+        target, truth = read_volume(case.image), read_labels(case.labels).array
+        target = Volume(target.array, target.geometry.rounded())
+        with threads.suited(target.array.size):
+            for name, before, after in ways(atlas, learned, target, options.effort, step):
+                dice = [m if m is None else overlaps(truth, m, groups) for m in (before, after)]
+                rows.append({"case": case.name, "voters": name, "before": dice[0], "after": dice[1]})
+        (output / "ablation.json").write_text(json.dumps({"effort": options.effort, "rows": rows}, indent=1))
+        (output / "ablation.md").write_text(table(rows))
+        print(case.name, flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
