@@ -22,7 +22,7 @@ from .protocol import DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage
 PREVIEW = "preview.png"  # in the folder of what is not done
-SWITCHES = ("mutual-ema", "prompt", "own-masks")
+SWITCHES = ("mutual-ema", "prompt", "own-masks", "instance-optimisation")
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -96,6 +96,7 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
 
     switched = {
         "mutual": "mutual-ema" not in options.without,
+        "optimised": "instance-optimisation" not in options.without,
         "own": 0.0 if "own-masks" in options.without else adapt.TrainerSettings.own,
     }
     settings = adapt.Settings(

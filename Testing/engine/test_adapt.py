@@ -146,6 +146,12 @@ def test_one_scan_is_enough(tmp_path, scans):
     assert Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=3)().training["scans"] == 1
 
 
+def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):
+    run = Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=4, trainer=adapt.TrainerSettings(optimised=False))
+    assert run().training["optimised"] is False
+    assert {"coarse", "refined", "registration"} <= set(run.progress[-2].losses)
+
+
 def test_the_same_scan_twice_is_one_scan(tmp_path, scans):
     card = Run(tmp_path / "one.rrl", [scans / "a.nrrd", scans / "a.nrrd"], seconds=3)()
     assert card.training["scans"] == 1

@@ -12,7 +12,7 @@ from RRLMedSAMEngine.networks.encoder import Encoder  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.prior import make_prior  # noqa: E402
-from RRLMedSAMEngine.training import appearance, cases, general, losses, pairs, synthesis, trainer  # noqa: E402
+from RRLMedSAMEngine.training import appearance, cases, general, losses, networklabels, pairs, synthesis, trainer  # noqa: E402
 from RRLMedSAMEngine.training.distillation import Distillation, choose_views  # noqa: E402
 from RRLMedSAMEngine.training.featurecache import FeatureCache  # noqa: E402
 from RRLMedSAMEngine.training.samples import Sampler  # noqa: E402
@@ -145,6 +145,44 @@ def test_training_makes_the_mask_better(case_file):
     first, last = (np.mean([step["refined"] for step in part]) for part in (history[:8], history[-8:]))
     assert last < 0.9 * first
     assert np.isfinite(history[0]["registration"])
+
+
+@pytest.mark.parametrize("most_voxels", [8e5, 5e3])  # the network's grid: the frame's, and half of it
+def test_without_instance_optimisation_cases_get_what_the_network_finds(case_file, tmp_path, monkeypatch, most_voxels):
+    monkeypatch.setattr(pairs, "MOST_VOXELS", most_voxels)
+    atlas, model = framed_atlas(), Model(SMALL)
+    (path,) = networklabels.aligned_only([case_file], atlas, tmp_path / "network")
+    case = cases.load(path)
+    assert torch.equal(case.labels, atlas.labels) and not case.displacement.any()
+    factor = pairs.factor_for(SHAPE)
+
+    def two_voxels_along_i(target, _atlas):
+        velocity = torch.zeros(3, *(n // 2 for n in target.shape))
+        velocity[0] = -2 / factor / 2  # in voxels of half the network's grid
+        return velocity
+
+    monkeypatch.setattr(model, "velocity", two_voxels_along_i)
+    networklabels.relabel([path], atlas, model)
+    case, truth = cases.load(path), cases.load(case_file)
+    inner = (slice(6, -6),) * 3  # the motion ends at the grid's border
+    assert torch.allclose(case.displacement[(slice(None), *inner)], truth.displacement[(slice(None), *inner)], atol=0.02)
+    assert float((case.labels == truth.labels).float().mean()) > 0.99
+    assert torch.equal(case.image, truth.image)
+
+
+def test_without_instance_optimisation_the_registration_network_learns_first(case_file, tmp_path):
+    torch.manual_seed(0)
+    atlas = framed_atlas()
+    (path,) = networklabels.aligned_only([case_file], atlas, tmp_path / "network")
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(atlas, [path], SHAPE, generator()), trainer.Settings(optimised=False)
+    )
+    before = [p.clone() for p in training.model.refined.parameters()]
+    assert set(training.step(0.1)) == {"registration"}
+    assert all(torch.equal(a, b) for a, b in zip(before, training.model.refined.parameters()))
+    assert not cases.load(path).displacement.any()
+    assert {"coarse", "refined"} <= set(training.step(networklabels.ALONE))
+    assert training.labelled and training.state()["labelled"]
 
 
 def test_a_restored_training_goes_on_as_if_it_had_not_stopped(case_file):

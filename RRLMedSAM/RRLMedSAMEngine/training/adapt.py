@@ -16,7 +16,7 @@ from ..image import Volume
 from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
-from . import cases, checkpoint, modelcard, prepare
+from . import cases, checkpoint, modelcard, networklabels, prepare
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
 from .preview import Preview
@@ -138,6 +138,10 @@ class _Job:
             is_late=lambda: self.tick() - began > PREPARING * self.total,
         )
         self.cases = self.found.drawn_from()
+        if not self.settings.trainer.optimised:
+            if examples:
+                raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
+            self.cases = networklabels.aligned_only(self.cases, self.framed, self.work / "network")
 
     def train(self):
         model = self._new_model().to(self.device)

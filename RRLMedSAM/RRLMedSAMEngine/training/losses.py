@@ -58,14 +58,17 @@ def roughness(velocity: torch.Tensor) -> torch.Tensor:
     return sum((velocity.diff(dim=axis) ** 2).mean() for axis in (1, 2, 3))
 
 
-def registration_loss(velocity: torch.Tensor, pair) -> torch.Tensor:
-    """Both images warped to each other, the distance to the field that instance optimisation found, and roughness.
+def registration_loss(velocity: torch.Tensor, pair, guided: bool = True) -> torch.Tensor:
+    """Both images warped to each other, roughness and, where ``guided``, the distance to the field that instance
+    optimisation found.
 
     ``velocity``: (3, k/2, j/2, i/2), voxels of its own grid; ``pair``: a `Pair`.
     """
     identity = lattice(pair.target.shape, np.eye(4), velocity.device)
     forward, backward = (to_full_grid(integrate(v)) for v in (velocity, -velocity))
-    loss = ROUGHNESS * roughness(velocity) + FIELD * ((forward - pair.displacement) ** 2).mean()
+    loss = ROUGHNESS * roughness(velocity)
+    if guided:
+        loss = loss + FIELD * ((forward - pair.displacement) ** 2).mean()
     for fixed, moving, field in ((pair.target, pair.atlas, forward), (pair.atlas, pair.target, backward)):
         loss = loss + 0.5 * dissimilarity(fixed, sample(moving[None], identity + field)[0], WIDTH)
     return loss

@@ -12,7 +12,7 @@ import torch
 from ..frame import FramedAtlas
 from ..inference import describe
 from ..networks.model import Model
-from . import losses
+from . import losses, networklabels
 
 MUTUAL = 0.99  # alpha of the mutual-EMA
 AVERAGE = 0.99  # of the weights that are kept
@@ -28,12 +28,14 @@ WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are large
 class Settings:
     """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
     before. ``own_from``: share of the training after which the average model's own masks join
-    the pseudo labels. ``own``: their weight in the end."""
+    the pseudo labels. ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation,
+    not the registration network's."""
 
     mutual: bool = True
     stage_two: float = 0.3
     own_from: float = 0.4
     own: float = 0.5
+    optimised: bool = True
 
 
 class Trainer:
@@ -50,6 +52,7 @@ class Trainer:
         parts = [model] if distillation is None else [model, distillation.projection]
         self.optimizer = torch.optim.AdamW([p for m in parts for p in m.parameters()], RATE, weight_decay=DECAY)
         self.steps = 0
+        self.labelled = settings.optimised  # the cases are
         self._seen = self._atlas = self._own_atlas = None
 
     def step(self, share_done: float) -> dict:
@@ -59,12 +62,18 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = RATE * min(1, (self.steps + 1) / WARM_UP) * (1 - min(share_done, 0.999)) ** 0.9
+        registers_only = not self.labelled and share_done < networklabels.ALONE
+        if not self.labelled and not registers_only:
+            networklabels.relabel(self.source.cases, self.source.atlas, self.average)
+            self.labelled = True
         sample = self.source.draw()
         if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
             self._look_at(sample.atlas)
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
         with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
-            parts = self._losses(sample, share_done)
+            parts = {} if registers_only else self._mask_losses(sample, share_done)
+            if registers_only or self.steps % PAIR_EVERY == 0:
+                parts["registration"] = self._registration_loss()
             if first_stage:
                 parts["distillation"] = self.distillation.loss(self.model.general)
         self.optimizer.zero_grad(set_to_none=True)
@@ -78,7 +87,7 @@ class Trainer:
         follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
         return {name: float(value.detach()) for name, value in parts.items()}
 
-    def _losses(self, sample, share_done):
+    def _mask_losses(self, sample, share_done):
         count, truth = sample.atlas.count, sample.truth
         if sample.scan and share_done > self.settings.own_from:
             with torch.no_grad():
@@ -86,14 +95,15 @@ class Trainer:
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
             truth = (1 - part) * truth + part * own
         masks = self.model(sample.image, self._atlas, sample.prior)
-        parts = {
+        return {
             "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
             "refined": losses.mask_loss(masks.refined, truth, sample.weight, count),
         }
-        if self.steps % PAIR_EVERY == 0:
-            pair = self.source.pair()
-            parts["registration"] = losses.registration_loss(self.model.velocity(pair.target, pair.atlas).float(), pair)
-        return parts
+
+    def _registration_loss(self):
+        pair = self.source.pair()
+        velocity = self.model.velocity(pair.target, pair.atlas).float()
+        return losses.registration_loss(velocity, pair, guided=self.settings.optimised)
 
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
@@ -103,6 +113,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "projection": self.distillation and self.distillation.projection.state_dict(),
             "steps": self.steps,
+            "labelled": self.labelled,
             "random": self.source.random.get_state(),
         }
 
@@ -112,7 +123,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distillation is not None:
             self.distillation.projection.load_state_dict(state["projection"])
-        self.steps = state["steps"]
+        self.steps, self.labelled = state["steps"], state["labelled"]
         self.source.random.set_state(state["random"])
         self._seen = None
 
