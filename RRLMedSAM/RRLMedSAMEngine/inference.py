@@ -8,7 +8,7 @@ import torch
 from .networks.candidates import Candidates
 from .networks.model import Masks, Model, standardised
 
-LONGEST = 112  # voxels along a window's side: what a model looks at together, in training too
+LONGEST = 80  # voxels along a window's side: what a model looks at together, in training too
 WHOLE = 3e5  # voxels of a frame up to which it is looked at as a whole
 OVERLAP = 16  # voxels at least, of neighbouring windows
 MULTIPLE = 4

@@ -12,10 +12,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 
 from benchmarks import __main__ as benchmark  # noqa: E402
-from benchmarks import measures, report  # noqa: E402
+from benchmarks import ablation, measures, report  # noqa: E402
 from enginekit import phantom  # noqa: E402
-from RRLMedSAMEngine import nifti  # noqa: E402
+from RRLMedSAMEngine import nifti, package, transfer  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
+from RRLMedSAMEngine.networks.model import Model  # noqa: E402
+from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
+from RRLMedSAMEngine.training import modelcard  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -71,3 +74,23 @@ def test_the_table_has_one_line_a_method():
         [{**row, "method": "instant"}, {**row, "method": "mine"}, {**row, "method": "mine"}]
     ).splitlines()
     assert len(lines) == 4 and lines[3].startswith("| mine | 2 | 0.500 |")
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tmp_path, monkeypatch, effort):
+    torch.manual_seed(0)
+    model = Model(Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8))
+    path = tmp_path / "tiny.rrl"
+    package.write(path, model.state_dict(), modelcard.make("tiny", model, "", {}, 0, sources=[], terms=""))
+    options = ["--data", str(data), "--effort", effort]
+    monkeypatch.setattr(sys, "argv", ["ablation", *options, "--output", str(tmp_path), "--model", str(path)])
+    ablation.main()
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    voters = [row["voters"] for row in rows if row["case"] == "two"]
+    assert voters[:2] == [ablation.REGISTERED, ablation.ALONE] and len(voters) == 2 + 2 * len(ablation.SHARES)
+    methods = ["--device", "cpu", "--method", "instant", "--method", str(path)]
+    assert benchmark.main([*options, *methods, "--output", str(tmp_path)]) == 0
+    for row in json.loads((tmp_path / "results.json").read_text())["rows"]:
+        name = {"instant": ablation.ALONE, "tiny": f"tiny, refined mask, {transfer.MODEL_SHARE}"}[row["method"]]
+        (taken_apart,) = (r["after"] for r in rows if r["voters"] == name and r["case"] == row["case"])
+        assert taken_apart == pytest.approx(row["groups"])

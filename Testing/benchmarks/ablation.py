@@ -2,8 +2,8 @@
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
 
-Each case is registered once, then voted on in each way. Writes ablation.json (Dice of each case and structure) and
-ablation.md; Dice is the benchmark's own measure, which agrees with the scorer.
+Each case is registered once, then voted on in each way; several models may be given. Writes ablation.json (Dice of each
+case and structure) and ablation.md; Dice is the benchmark's own measure, which agrees with the scorer.
 """
 
 import argparse
@@ -48,13 +48,13 @@ def voted(maps, ballots):
     return result
 
 
-def ways(atlas: Atlas, learned: Learned, target: Volume, effort: str, step):
+def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, step):
     """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``."""
     clock = Progress(lambda *_: None, lambda: False)
 
-    def registered(known):
-        found = pairwise.register(known, target, effort, step, clock)
-        return Transfer.registered(known.labels, found), found
+    def registered(one):
+        found = pairwise.register(one, target, effort, step, clock)
+        return Transfer.registered(one.labels, found), found
 
     geometry, chosen = target.geometry, plan.EFFORTS[effort]
     transfer, found = registered(atlas)
@@ -71,11 +71,13 @@ def ways(atlas: Atlas, learned: Learned, target: Volume, effort: str, step):
         return name, voted(maps, ballots)[0], judged[0]
 
     yield both(ALONE, ballots)
-    masks = learned.masks(found, maps, geometry, clock.check)
-    for kind in ("coarse", "refined"):
-        votes = [getattr(m, kind) for m in masks]
-        for share in SHARES:
-            yield both(f"{kind} mask, {share}", transfer.joined(maps, ballots, votes, geometry, clock.check, share))
+    for name, learned in known.items():
+        masks = learned.masks(found, maps, geometry, clock.check)
+        for kind in ("coarse", "refined"):
+            votes = [getattr(m, kind) for m in masks]
+            for share in SHARES:
+                joined = transfer.joined(maps, ballots, votes, geometry, clock.check, share)
+                yield both(f"{name}, {kind} mask, {share}", joined)
 
 
 def table(rows) -> str:
@@ -93,7 +95,7 @@ def table(rows) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, metavar="DIR")
-    parser.add_argument("--model", required=True, metavar="NAME|PATH")
+    parser.add_argument("--model", required=True, action="append", metavar="NAME|PATH", help="may be repeated")
     parser.add_argument("--output", required=True, metavar="DIR")
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
     parser.add_argument("--cases", type=int, metavar="N", help="only the first N")
@@ -105,8 +107,11 @@ def main():
     data, step = Dataset(options.data), ladder("cpu")[0]
     image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
     atlas = Atlas(image, [labels])
-    model, _card = models.load(options.model, image, [labels], print)
-    learned, groups, rows = Learned(model, atlas, step.device), data.content["groups"], []
+    learned = {
+        Path(name).stem: Learned(models.load(name, image, [labels], print)[0], atlas, step.device)
+        for name in options.model
+    }
+    groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
         target, truth = read_volume(case.image), read_labels(case.labels).array
         target = Volume(target.array, target.geometry.rounded())
