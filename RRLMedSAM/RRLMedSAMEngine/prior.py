@@ -7,22 +7,26 @@ from . import filters
 from .networks.candidates import NEVER, Candidates
 
 COUNT = 4  # candidates of a voxel; more than four structures hardly ever meet
-SIGMA = 1.5  # voxels of the frame by which a registration may be off
+# Voxels of the frame by which a registration is off: mostly few, now and then more. The wide one alone would smooth thin
+# structures away (a brain's labels: Dice 0.809, of the likeliest candidates 0.780; with both 0.804), and a training would
+# first have to bring them back.
+SIGMAS = (0.5, 1.5)
 RAREST = 0.02  # share below which a structure is no candidate
 
 
 def make_prior(labels: torch.Tensor) -> Candidates:
     """The candidates near each voxel of warped ``labels`` (k, j, i) int, 0 and above.
 
-    The top `COUNT` of the one-hot maps smoothed by `SIGMA`, found structure by structure in boxes: no map of all
+    The top `COUNT` of the one-hot maps smoothed by the mean of the Gaussians `SIGMAS`, found structure by structure in boxes: no map of all
     structures is ever held.
     """
     shape = labels.shape
     best = torch.zeros(COUNT, *shape, device=labels.device)
     structure = torch.zeros(COUNT, *shape, dtype=torch.int64, device=labels.device)
-    reach = len(filters.gaussian_kernel(SIGMA)) - 1
+    reach = len(filters.gaussian_kernel(max(SIGMAS))) - 1
     for value, box in boxes(labels, reach):
-        share = filters.gaussian((labels[box] == value).to(torch.float32), SIGMA)
+        here = (labels[box] == value).to(torch.float32)
+        share = sum(filters.gaussian(here, sigma) for sigma in SIGMAS) / len(SIGMAS)
         who = torch.full(share.shape, value, dtype=torch.int64, device=labels.device)
         # The new one moves down the sorted list until it meets a larger one.
         for rank in range(COUNT):

@@ -77,7 +77,7 @@ def main(arguments=None):
         if int(10 * share) > told:
             told = int(10 * share)
             cosine = distillation.cosine(encoder, held_out)
-            print(f"{step} steps, loss {float(loss):.4f}, cosine similarity {cosine:.3f}", flush=True)
+            print(f"{step} steps, loss {float(loss.detach()):.4f}, cosine similarity {cosine:.3f}", flush=True)
     print(f"After {step} steps: cosine similarity {distillation.cosine(encoder, held_out):.3f} on held-out scans.")
 
 

@@ -20,7 +20,7 @@ RATE, DECAY = 2e-3, 1e-4
 WARM_UP = 30  # steps
 DESCRIBE_EVERY = 25  # steps between two looks at the atlas's structures
 CLIP = 1.0
-PAIR_EVERY = 3  # steps between two of the registration network
+PAIR_EVERY = 8  # steps between two of the registration network, which take as long as three others on a brain
 WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are larger than the masks'
 
 
