@@ -7,9 +7,9 @@ from . import filters
 from .networks.candidates import NEVER, Candidates
 
 COUNT = 4  # candidates of a voxel; more than four structures hardly ever meet
-# Voxels of the frame by which a registration is off: mostly few, now and then more. The wide one alone would smooth thin
-# structures away (a brain's labels: Dice 0.809, of the likeliest candidates 0.780; with both 0.804), and a training would
-# first have to bring them back.
+# Voxels of the frame by which a registration is off: mostly few, now and then more. The wide one alone would smooth
+# thin structures away (a brain's labels: Dice 0.809, of the likeliest candidates 0.780; with both 0.804), and a
+# training would first have to bring them back.
 SIGMAS = (0.5, 1.5)
 RAREST = 0.02  # share below which a structure is no candidate
 
@@ -17,8 +17,8 @@ RAREST = 0.02  # share below which a structure is no candidate
 def make_prior(labels: torch.Tensor) -> Candidates:
     """The candidates near each voxel of warped ``labels`` (k, j, i) int, 0 and above.
 
-    The top `COUNT` of the one-hot maps smoothed by the mean of the Gaussians `SIGMAS`, found structure by structure in boxes: no map of all
-    structures is ever held.
+    The top `COUNT` of the one-hot maps smoothed by the mean of the Gaussians `SIGMAS`, found structure by structure in
+    boxes: no map of all structures is ever held.
     """
     shape = labels.shape
     best = torch.zeros(COUNT, *shape, device=labels.device)

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 import numpy as np  # noqa: E402
 from RRLMedSAMEngine import inference  # noqa: E402
-from RRLMedSAMEngine.networks.blocks import depth_to_space, space_to_depth  # noqa: E402
+from RRLMedSAMEngine.networks.blocks import Kernel3, depth_to_space, space_to_depth  # noqa: E402
 from RRLMedSAMEngine.networks.candidates import NEVER, Candidates  # noqa: E402
 from RRLMedSAMEngine.networks.encoder import Encoder, parameter_count  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model, standardised  # noqa: E402
@@ -151,3 +151,15 @@ def test_predictions_of_a_whole_frame_are_the_models_own():
         masks = model(standardised(image)[None, None], described, prior)
     assert torch.allclose(predicted.refined.probability, masks.refined.probability, atol=1e-4)
     assert torch.allclose(predicted.coarse.probability, masks.coarse.probability, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (5, 4, 7), (32, 40, 6)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_is_the_same_on_grids_of_any_size(shape, stride):
+    torch.manual_seed(0)
+    layer, image = Kernel3(24, 16, stride), torch.randn(1, 24, *shape, requires_grad=True)
+    plain = torch.nn.functional.conv3d(image, layer.weight, stride=stride, padding=1)
+    found = layer(image)
+    assert torch.allclose(found, plain, atol=1e-5)
+    ours, theirs = (torch.autograd.grad(x.square().sum(), (image, layer.weight)) for x in (found, plain))
+    assert all(torch.allclose(a, b, atol=1e-3, rtol=1e-4) for a, b in zip(ours, theirs))

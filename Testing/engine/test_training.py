@@ -165,7 +165,9 @@ def test_without_instance_optimisation_cases_get_what_the_network_finds(case_fil
     networklabels.relabel([path], atlas, model)
     case, truth = cases.load(path), cases.load(case_file)
     inner = (slice(6, -6),) * 3  # the motion ends at the grid's border
-    assert torch.allclose(case.displacement[(slice(None), *inner)], truth.displacement[(slice(None), *inner)], atol=0.02)
+    assert torch.allclose(
+        case.displacement[(slice(None), *inner)], truth.displacement[(slice(None), *inner)], atol=0.02
+    )
     assert float((case.labels == truth.labels).float().mean()) > 0.99
     assert torch.equal(case.image, truth.image)
 

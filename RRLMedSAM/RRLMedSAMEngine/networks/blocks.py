@@ -4,6 +4,27 @@ import torch
 from torch import nn
 
 SLOPE = 0.01
+SLOW = 20_480  # values of an image's first slice along i, up to which torch takes the slow path
+
+
+class Kernel3(nn.Conv3d):
+    """A 3 x 3 x 3 convolution without bias, as fast on small grids as on large ones.
+
+    For one image on a small grid, and without a stride, torch takes a path on the CPU that is three times slower than
+    the one for two images. Slices as a batch, with their neighbours as further channels, give the same sums on that.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+        super().__init__(inputs, outputs, 3, stride, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        is_slow = x.device.type == "cpu" and len(x) == 1 and self.stride[0] == 1 and x[0, ..., 0].numel() <= SLOW
+        if not is_slow:
+            return super().forward(x)
+        slices = nn.functional.pad(x[0].transpose(0, 1), (0, 0, 0, 0, 0, 0, 1, 1))
+        near = torch.cat([slices[:-2], slices[1:-1], slices[2:]], dim=1)
+        weight = self.weight.permute(0, 2, 1, 3, 4).flatten(1, 2)
+        return nn.functional.conv2d(near, weight, padding=1).transpose(0, 1)[None]
 
 
 class Convolution(nn.Sequential):
@@ -11,7 +32,7 @@ class Convolution(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1):
         super().__init__(
-            nn.Conv3d(inputs, outputs, 3, stride, padding=1, bias=False),
+            Kernel3(inputs, outputs, stride),
             nn.GroupNorm(outputs, outputs),
             nn.LeakyReLU(SLOPE, inplace=True),
         )

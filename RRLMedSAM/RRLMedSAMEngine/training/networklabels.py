@@ -47,7 +47,5 @@ def relabel(paths: list[Path], atlas: FramedAtlas, model: Model) -> None:
         there = voxels + displacement
         labels, share = vote(atlas.labels, there.flatten(1))
         agreement = confidence.agreement(case.image, sample(atlas.image[None], there)[0])
-        found = cases.Case(
-            case.image, displacement, labels.view(shape), share.view(shape) * agreement, case.mean_trust
-        )
+        found = cases.Case(case.image, displacement, labels.view(shape), share.view(shape) * agreement, case.mean_trust)
         cases.save(found.to("cpu"), path)

@@ -27,9 +27,9 @@ WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are large
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
-    before. ``own_from``: share of the training after which the average model's own masks join
-    the pseudo labels. ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation,
-    not the registration network's."""
+    before. ``own_from``: share of the training after which the average model's own masks join the pseudo labels.
+    ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation, not the
+    registration network's."""
 
     mutual: bool = True
     stage_two: float = 0.3
