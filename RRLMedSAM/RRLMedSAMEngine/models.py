@@ -11,6 +11,7 @@ from .networks.sizes import Sizes
 AUTOMATIC, INSTANT = "auto", "instant"  # instant: registration alone, without weights
 FOLDER = Path(__file__).parents[1] / "Resources" / "Models"
 ENDING = ".rrl"
+WORTH = 0.002  # Dice by which a model must have measured better than the instant form to be chosen for an effort
 LARGEST_SIZE = 1024  # channels or widths: a card cannot ask for any amount of memory
 
 
@@ -19,16 +20,17 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*" + ENDING))}
 
 
-def load(name: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
+def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     """A model in evaluation mode and its card; None for ``instant``, and for ``auto`` where no shipped one fits.
 
     ``name``: ``auto``, ``instant``, a shipped name or a path. ``auto`` takes the shipped model that was adapted to
-    this atlas (Volume, list of Volume), if there is one. Raises EngineError bad_model.
+    this atlas (Volume, list of Volume), if there is one and it has measured better than the instant form at this
+    ``effort``. Raises EngineError bad_model.
     """
     if name == INSTANT:
         return None
     if name == AUTOMATIC:
-        return _fitting(atlas, atlas_labels)
+        return _fitting(effort, atlas, atlas_labels)
     path = shipped().get(name, Path(name))
     if not path.is_file():
         raise bad_model("There is no such model.", "Choose auto, instant, a shipped model's name or a package (.rrl).")
@@ -68,8 +70,15 @@ def _checked_sizes(values: dict) -> Sizes:
     return Sizes(**{**values, "channels": tuple(channels)})
 
 
-def _fitting(atlas, atlas_labels) -> tuple[Model, Card] | None:
-    """The shipped model that was adapted to this atlas."""
-    known = {read_card(path).atlas_fingerprint: path for path in shipped().values()}
-    path = known.get(package.fingerprint(atlas, atlas_labels)) if any(known) else None
+def _fitting(effort, atlas, atlas_labels) -> tuple[Model, Card] | None:
+    """The shipped model that was adapted to this atlas and is worth its time at this effort."""
+    cards = {path: read_card(path) for path in shipped().values()}
+    known = {card.atlas_fingerprint: path for path, card in cards.items() if _gain(card, effort) >= WORTH}
+    path = known.get(package.fingerprint(atlas, atlas_labels)) if known else None
     return path and read(path)
+
+
+def _gain(card, effort) -> float:
+    """Mean Dice above the instant form's, as the card of a shipped model has it; 0 for what was not measured."""
+    measured = card.figures.get(effort, {})
+    return measured.get("dice_" + card.name, 0.0) - measured.get("dice_" + INSTANT, 0.0)

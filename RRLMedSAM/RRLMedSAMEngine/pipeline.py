@@ -63,7 +63,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     check_image(target, "target", note)
     values = check_labels(atlas_labels, atlas, note)
     known = Atlas.known(atlas, atlas_labels)
-    model = known.model(settings.model, note)
+    model = known.model(settings.model, settings.effort, note)
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 

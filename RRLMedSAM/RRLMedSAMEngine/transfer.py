@@ -11,7 +11,7 @@ from .image import Volume
 from .mirror import SILENT
 from .sampling import lattice, nearest, sample
 
-MODEL_SHARE = 0.65  # of the votes, beside the patches; 0.5 to 0.8 are as good once a model is trained well
+MODEL_SHARE = 0.5  # a model's weight beside the patches'; 0.4 to 0.6 are as good
 MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
 
 
@@ -96,7 +96,7 @@ class Transfer:
         return ballots
 
     def joined(self, maps, ballots, votes, geometry, check, share=MODEL_SHARE) -> list[Ballot]:
-        """The layers' ``ballots`` with a trained model's ``votes``, which have ``share`` of all."""
+        """The layers' ``ballots`` with a trained model's ``votes``, whose weight is ``share``."""
         index = self._near_borders(maps, geometry, MODEL_REACH)
         extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
         return [self._joined(*pair, share, geometry, check) for pair in zip(extended, votes)]

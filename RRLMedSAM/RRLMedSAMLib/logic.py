@@ -55,9 +55,9 @@ class OneShotLogic:
         """Starts a run and returns it at once, a `Run`; the callbacks get it as argument.
 
         ``atlasSegmentation``: segmentation node or label map volume node. ``onFailed`` is for cancelled runs too.
-        ``model``: ``auto`` (the shipped model that was adapted to exactly this atlas, else instant), ``instant``
-        (registration alone), a shipped model's name, or the absolute path of a package NAME.rrl. One that cannot be
-        used ends the run with the error ``bad_model``.
+        ``model``: ``auto`` (the shipped model that was adapted to exactly this atlas, where it has measured better at
+        this effort, else instant), ``instant`` (registration alone), a shipped model's name, or the absolute path of a
+        package NAME.rrl. One that cannot be used ends the run with the error ``bad_model``.
         Raises `RunError` where the nodes cannot be used, ValueError for an unknown effort or device, and
         RuntimeError while another run goes on.
         """

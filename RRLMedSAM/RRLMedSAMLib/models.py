@@ -43,7 +43,7 @@ def label(value):
 def choice(value):
     """The `Choice` that a value of the parameter ``model`` stands for."""
     hints = {
-        AUTOMATIC: _("The shipped model made for exactly this atlas, otherwise instant."),
+        AUTOMATIC: _("The shipped model made for exactly this atlas where it measured better, otherwise instant."),
         INSTANT: _("Registration alone: needs no model."),
     }
     if value in hints:
@@ -60,7 +60,7 @@ def choice(value):
 
 
 def damage(value):
-    """What is wrong with a package, its weights included, or None. Takes as long as reading the file (20 MB) does."""
+    """What is wrong with a package, its weights included, or None. Takes as long as reading the file (8 MB) does."""
     found = choice(value)
     if found.card is None:
         return found.problem

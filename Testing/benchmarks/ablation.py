@@ -23,7 +23,7 @@ from RRLMedSAMEngine.transfer import Transfer
 
 from .datasets import Dataset
 
-SHARES = (0.25, 0.45, 0.65, 0.8, 1.0)  # of a mask's votes
+SHARES = (0.2, 0.4, 0.5, 0.6, 0.8, 1.0)  # a mask's weight
 REGISTERED, ALONE = "registered labels", "without the model"
 
 
@@ -108,7 +108,7 @@ def main():
     image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
     atlas = Atlas(image, [labels])
     learned = {
-        Path(name).stem: Learned(models.load(name, image, [labels], print)[0], atlas, step.device)
+        Path(name).stem: Learned(models.load(name, options.effort, image, [labels], print)[0], atlas, step.device)
         for name in options.model
     }
     groups, rows = data.content["groups"], []

@@ -61,16 +61,16 @@ def test_a_package_is_read_again_when_its_file_changes_and_its_warnings_are_said
     path, read = tmp_path / "m.rrl", []
     path.write_bytes(b"1")
 
-    def load(name, *_atlas, warn):
+    def load(name, _effort, _image, _labels, warn):
         read.append(name)
         warn("another atlas")
         return "model", "card"
 
-    monkeypatch.setattr(models, "load", lambda name, image, labels, warn: load(name, image, labels, warn=warn))
+    monkeypatch.setattr(models, "load", load)
     said = []
     for _ in range(2):
-        assert Atlas.known(*volumes()).model(str(path), said.append) == ("model", "card")
+        assert Atlas.known(*volumes()).model(str(path), "fast", said.append) == ("model", "card")
     assert len(read) == 1 and said == ["another atlas"] * 2
     os.utime(path, (1, 1))
-    Atlas.known(*volumes()).model(str(path), said.append)
+    Atlas.known(*volumes()).model(str(path), "fast", said.append)
     assert len(read) == 2

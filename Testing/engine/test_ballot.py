@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from RRLMedSAMEngine.ballot import Ballot, together
+from RRLMedSAMEngine.ballot import LEAST, Ballot, together
 
 ALL = slice(None)
 LABELS = np.array([[[5, 5, 7, 7]]], np.int32)
@@ -21,27 +21,31 @@ def share_of(ballot, column, label):
     return float(shares[(ballot.candidates[:, column] == label) & (shares > 0)].sum())
 
 
-def test_others_are_counted_with_their_share(ballot):
+def test_others_are_counted_with_their_weight(ballot):
     labels = torch.tensor([[7, 7], [5, 7]], dtype=torch.int32)
     weights = torch.tensor([[0.9, 0.5], [0.1, 0.5]])
     both = ballot.joined_by(labels, weights, 0.5, ALL)
-    assert share_of(both, 0, 5) == pytest.approx(0.35) and share_of(both, 0, 7) == pytest.approx(0.65)
+    five, seven = (0.6 * 0.1) ** 0.5, (0.4 * 0.9) ** 0.5
+    assert share_of(both, 0, 5) == pytest.approx(five / (five + seven))
     assert share_of(both, 1, 7) == pytest.approx(1)
     np.testing.assert_allclose(both.shares.sum(axis=0), 1, atol=1e-6)
 
 
-def test_a_label_that_only_the_others_know_becomes_a_candidate(ballot):
-    labels = torch.tensor([[9, 9]], dtype=torch.int32)
-    both = ballot.joined_by(labels, torch.ones(1, 2), 0.25, ALL)
-    for column in (0, 1):
-        assert share_of(both, column, 9) == pytest.approx(0.25)
-    assert share_of(both, 1, 7) == pytest.approx(0.75)
+def test_without_weight_the_others_change_nothing_and_with_all_of_it_they_decide(ballot):
+    labels, weights = torch.tensor([[7, 7]], dtype=torch.int32), torch.ones(1, 2)
+    assert share_of(ballot.joined_by(labels, weights, 0.0, ALL), 0, 5) == pytest.approx(0.6)
+    assert share_of(ballot.joined_by(labels, weights, 1.0, ALL), 0, 7) == pytest.approx(1 / (1 + LEAST))
 
 
-def test_the_background_can_be_a_candidate(ballot):
-    """0 is a label, and the filler of columns with fewer candidates: only a share tells them apart."""
-    both = ballot.joined_by(torch.zeros(1, 2, dtype=torch.int32), torch.ones(1, 2), 0.25, ALL)
-    assert share_of(both, 0, 0) == pytest.approx(0.25) and share_of(both, 1, 0) == pytest.approx(0.25)
+@pytest.mark.parametrize("label", [9, 0])
+def test_a_label_that_only_the_others_know_becomes_a_candidate(ballot, label):
+    """0, the background, is also the filler of columns with fewer candidates: only a share tells them apart."""
+    labels = torch.full((1, 2), label, dtype=torch.int32)
+    for share, wins in ((0.25, False), (0.75, True)):
+        both = ballot.joined_by(labels, torch.ones(1, 2), share, ALL)
+        for column in (0, 1):
+            assert 0 < share_of(both, column, label) < 1
+            assert (share_of(both, column, label) > 0.5) == wins
 
 
 def test_more_voxels_have_the_label_of_the_map(ballot):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from RRLMedSAMEngine import models, package  # noqa: E402
 from RRLMedSAMEngine.card import CARD, SCHEMA, WEIGHTS, Card, read_card  # noqa: E402
 from RRLMedSAMEngine.errors import EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
-from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.image import Volume, read_labels, read_volume  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from safetensors.torch import load, save  # noqa: E402
@@ -250,23 +251,56 @@ def test_another_atlas_is_known_as_another():
     assert package.fingerprint(image, labels) != package.fingerprint(*atlas())
 
 
-def test_the_automatic_model_is_the_one_of_this_atlas(tmp_path, model, monkeypatch):
+def test_the_automatic_model_is_the_one_of_this_atlas_where_it_measured_better(tmp_path, model, monkeypatch):
     image, labels = atlas()
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    assert models.load("auto", image, labels, print) is None
+    assert models.load("auto", "fast", image, labels, print) is None
     package.write(
-        tmp_path / "mine.rrl", model.state_dict(), make_card(atlas_fingerprint=package.fingerprint(image, labels))
-    )
-    assert models.load("auto", image, labels, print)[1].name == "test"
-    assert models.load("mine", image, labels, pytest.fail)[1].name == "test"
+        tmp_path / "mine.rrl", model.state_dict(),
+        make_card(
+            atlas_fingerprint=package.fingerprint(image, labels),
+            figures={
+                "fast": {"dice_test": 0.81, "dice_instant": 0.8},
+                "balanced": {"dice_test": 0.81, "dice_instant": 0.8095},
+            },
+        ),
+    )  # fmt: skip
+    for effort in ("balanced", "best"):  # no better there, and not measured
+        assert models.load("auto", effort, image, labels, print) is None
+    assert models.load("auto", "fast", image, labels, print)[1].name == "test"
+    assert models.load("mine", "best", image, labels, pytest.fail)[1].name == "test"
 
 
 def test_another_atlas_than_the_models_is_a_warning(tmp_path, model):
     package.write(tmp_path / "model.rrl", model.state_dict(), make_card(atlas_fingerprint="0" * 64))
     told = []
-    assert models.load(str(tmp_path / "model.rrl"), *atlas(), told.append) is not None
+    assert models.load(str(tmp_path / "model.rrl"), "fast", *atlas(), told.append) is not None
     assert len(told) == 1 and "another atlas" in told[0]
 
 
 def test_a_model_that_does_not_exist(tmp_path):
-    assert "no such model" in refusal(tmp_path / "none.rrl", lambda path: models.load(str(path), *atlas(), print))
+    def load(path):
+        return models.load(str(path), "fast", *atlas(), print)
+
+    assert "no such model" in refusal(tmp_path / "none.rrl", load)
+
+
+@pytest.mark.parametrize("path", models.shipped().values(), ids=models.shipped().keys())
+def test_a_shipped_model_says_where_it_is_from_and_is_whole(path):
+    _model, card = models.read(path)
+    assert card.name == path.stem and card.summary and card.sources and card.terms and card.figures
+
+
+def test_the_shipped_models_are_small_enough():
+    assert sum(path.stat().st_size for path in models.shipped().values()) < 15_000_000
+
+
+def test_the_shipped_brain_is_chosen_for_its_atlas_and_for_no_other():
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "oasis" / "atlas"
+    if not folder.is_dir():
+        pytest.skip("the data of ../shared are not here")
+    image, labels = read_volume(folder / "1015_t1.nii.gz"), read_labels(folder / "1015_labels.nii.gz")
+    assert models.load("auto", "fast", image, [labels], pytest.fail)[1].name == "brain-t1"
+    other = labels.array.copy()
+    other[other == other.max()] = 0
+    assert models.load("auto", "fast", image, [Volume(other, labels.geometry)], pytest.fail) is None

@@ -118,7 +118,7 @@ def test_a_clone_stays_small():
 
 
 def test_no_file_is_a_program_or_an_archive():
-    allowed = {".py", ".md", ".txt", ".json", ".png", ".ui", ".toml", ".cff", ".gitignore", "LICENSE", "run"}
+    allowed = {".rrl", ".py", ".md", ".txt", ".json", ".png", ".ui", ".toml", ".cff", ".gitignore", "LICENSE", "run"}
     hidden = (".git", ".venv", "__pycache__", ".pytest_cache", ".ruff_cache", "demo-output")
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts

@@ -132,3 +132,9 @@ def test_the_demos_files_are_named():
     assert written
     for name in written:
         assert f"`{name}`" in section("Try it: two commands"), name
+
+
+def test_cmake_installs_every_model():
+    text = (ROOT / "RRLMedSAM" / "CMakeLists.txt").read_text()
+    models = sorted(path.name for path in (ROOT / "RRLMedSAM" / "Resources" / "Models").iterdir())
+    assert models and sorted(re.findall(r"Resources/Models/(\S+)", text)) == models
