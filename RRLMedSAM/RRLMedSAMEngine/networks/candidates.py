@@ -29,12 +29,15 @@ class Candidates:
         """(n, m), sums to 1 over the candidates."""
         return self.logits.softmax(dim=0)
 
+    def to(self, device) -> "Candidates":
+        return Candidates(*(t.to(device) for t in (self.certain, self.where, self.structure, self.logits)))
+
     def with_logits(self, logits: torch.Tensor) -> "Candidates":
         return dataclasses.replace(self, logits=logits)
 
     def judged(self, embedding: torch.Tensor, weights: torch.Tensor) -> "Candidates":
         """With the fit of each voxel's ``embedding`` (c, k, j, i) to each structure's ``weights`` (s, c) added."""
-        here = embedding.flatten(1)[:, self.where].t()  # (m, c)
+        here, weights = embedding.flatten(1)[:, self.where].t().float(), weights.float()  # (m, c), (s, c)
         return self.with_logits(
             self.logits + torch.stack([(here * F.embedding(s, weights)).sum(1) for s in self.structure])
         )

@@ -24,7 +24,7 @@ def masked_means(features: list[torch.Tensor], masks: torch.Tensor, count: int) 
             for n, size in zip(feature.shape[2:], masks.shape)
         ]
         at = masks[torch.meshgrid(*centres, indexing="ij")].flatten()
-        flat = feature[0].flatten(1).t()
+        flat = feature[0].flatten(1).t().float()  # in half precision large sums would stop growing
         total = flat.new_zeros(count, flat.shape[1]).index_add(0, at, flat)
         number = torch.bincount(at, minlength=count).clamp_min(1)
         columns.append(total / number[:, None])

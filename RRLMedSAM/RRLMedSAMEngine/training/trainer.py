@@ -12,7 +12,7 @@ import torch
 from ..frame import FramedAtlas
 from ..inference import describe
 from ..networks.model import Model
-from . import losses, networklabels
+from . import ahead, losses, networklabels
 
 MUTUAL = 0.99  # alpha of the mutual-EMA
 AVERAGE = 0.99  # of the weights that are kept
@@ -39,14 +39,18 @@ class Settings:
 
 
 class Trainer:
-    """Holds all that changes: `state` and `restore` make a checkpoint of it.
+    """Holds all that changes: `state` and `restore` make a checkpoint of it; `close` at the end.
 
+    ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``sample(random)`` and ``pair(random)``.
     ``distillation``: of a teacher into the general encoder, before mutual-EMA begins; or None.
-    ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``draw()``, ``pair()``, ``random``.
     """
 
-    def __init__(self, model: Model, source, settings: Settings, distillation=None):
+    def __init__(self, model: Model, source, settings: Settings, seed: int, distillation=None):
         self.model, self.source, self.settings = model, source, settings
+        self.device = next(model.parameters()).device
+        threads = ahead.threads_for(self.device)
+        self._samples = ahead.Ahead(source.sample, 2 * seed, threads)
+        self._pairs = ahead.Ahead(source.pair, 2 * seed + 1, min(threads, 1))
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.distillation = distillation
         parts = [model] if distillation is None else [model, distillation.projection]
@@ -66,12 +70,12 @@ class Trainer:
         if not self.labelled and not registers_only:
             networklabels.relabel(self.source.cases, self.source.atlas, self.average)
             self.labelled = True
-        sample = self.source.draw()
-        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
-            self._look_at(sample.atlas)
+            self.draw_anew()
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
-        with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
-            parts = {} if registers_only else self._mask_losses(sample, share_done)
+        parts = {}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            if not registers_only:
+                parts = self._mask_losses(self._samples().to(self.device), share_done)
             if registers_only or self.steps % PAIR_EVERY == 0:
                 parts["registration"] = self._registration_loss()
             if first_stage:
@@ -89,6 +93,8 @@ class Trainer:
 
     def _mask_losses(self, sample, share_done):
         count, truth = sample.atlas.count, sample.truth
+        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
+            self._look_at(sample.atlas)
         if sample.scan and share_done > self.settings.own_from:
             with torch.no_grad():
                 own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
@@ -101,9 +107,18 @@ class Trainer:
         }
 
     def _registration_loss(self):
-        pair = self.source.pair()
+        pair = self._pairs().to(self.device)
         velocity = self.model.velocity(pair.target, pair.atlas).float()
         return losses.registration_loss(velocity, pair, guided=self.settings.optimised)
+
+    def draw_anew(self) -> None:
+        """What the source gives has changed."""
+        for draws in (self._samples, self._pairs):
+            draws.begin_at(draws.taken)
+
+    def close(self) -> None:
+        self._samples.close()
+        self._pairs.close()
 
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
@@ -111,10 +126,10 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "projection": self.distillation and self.distillation.projection.state_dict(),
+            "distillation": self.distillation and self.distillation.state(),
             "steps": self.steps,
+            "drawn": [self._samples.taken, self._pairs.taken],
             "labelled": self.labelled,
-            "random": self.source.random.get_state(),
         }
 
     def restore(self, state: dict) -> None:
@@ -122,14 +137,17 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distillation is not None:
-            self.distillation.projection.load_state_dict(state["projection"])
+            self.distillation.restore(state["distillation"])
         self.steps, self.labelled = state["steps"], state["labelled"]
-        self.source.random.set_state(state["random"])
+        for draws, taken in zip((self._samples, self._pairs), state["drawn"]):
+            draws.begin_at(taken)
         self._seen = None
 
     def _look_at(self, a: FramedAtlas):
-        self._seen = a
-        self._atlas, self._own_atlas = (describe(m, a.image, a.labels, a.count) for m in (self.model, self.average))
+        self._seen, here = a, a.to(self.device)
+        self._atlas, self._own_atlas = (
+            describe(m, here.image, here.labels, here.count) for m in (self.model, self.average)
+        )
 
 
 @torch.no_grad()
@@ -143,5 +161,4 @@ def approach(general: torch.nn.Module, medical: torch.nn.Module, alpha: float) -
 
 @torch.no_grad()
 def follow(average: torch.nn.Module, model: torch.nn.Module, alpha: float) -> None:
-    for a, p in zip(average.parameters(), model.parameters()):
-        a.lerp_(p, 1 - alpha)
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - alpha)
