@@ -44,7 +44,7 @@ class Candidates:
 
     def described(self, vectors: torch.Tensor) -> torch.Tensor:
         """The structures' ``vectors`` (s, c), averaged by probability in each voxel: (c, k, j, i)."""
-        mixed = 0
+        mixed, vectors = 0, vectors.float()
         for structure, probability in zip(self.structure, self.probability):
             mixed = mixed + F.embedding(structure, vectors) * probability[:, None]
         everywhere = F.embedding(self.certain.flatten(), vectors).index_copy(0, self.where, mixed)
