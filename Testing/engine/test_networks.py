@@ -51,6 +51,16 @@ def test_tokens_are_means_under_the_mask():
     assert means.tolist() == [[0, 0], [5, 0], [0, 0]]
 
 
+def test_mixed_precision_costs_the_means_nothing():
+    """As autocast hands the features on; a sum of thousands of them in half precision stops growing."""
+    labels, feature = torch.zeros(48, 48, 48, dtype=torch.int64), torch.full((1, 2, 24, 24, 24), 1.5)
+    assert torch.equal(masked_means([feature.bfloat16()], labels, 1), torch.full((1, 2), 1.5))
+    mask = Candidates(labels[:1, :1, :2], torch.tensor([1]), torch.tensor([[0], [1]]), torch.tensor([[0.0], [0.0]]))
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.bfloat16)
+    assert mask.described(vectors)[:, 0, 0, 1].tolist() == [0.5, 0.5]
+    assert mask.judged(torch.ones(2, 1, 1, 2, dtype=torch.bfloat16), vectors).logits.tolist() == [[1.0], [1.0]]
+
+
 @pytest.mark.parametrize("count", [2, 40])
 def test_the_same_weights_serve_any_number_of_structures(count):
     torch.manual_seed(0)

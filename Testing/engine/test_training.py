@@ -13,7 +13,6 @@ from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.prior import make_prior  # noqa: E402
 from RRLMedSAMEngine.training import appearance, cases, general, losses, networklabels, pairs, synthesis, trainer  # noqa: E402
-from RRLMedSAMEngine.training.ahead import Ahead  # noqa: E402
 from RRLMedSAMEngine.training.distillation import Distillation, choose_views  # noqa: E402
 from RRLMedSAMEngine.training.featurecache import FeatureCache  # noqa: E402
 from RRLMedSAMEngine.training.samples import Sampler  # noqa: E402
@@ -64,9 +63,9 @@ def test_a_case_comes_back_as_it_was_saved_whole_or_in_part(case_file):
 
 def test_samples_lead_to_the_right_structure(case_file):
     """Image, truth and the mask with errors all show the same moved anatomy."""
-    sampler, random = Sampler(framed_atlas(), [case_file], SHAPE), generator()
+    sampler = Sampler(framed_atlas(), [case_file], SHAPE, generator())
     for _ in range(6):
-        sample = sampler.sample(random)
+        sample = sampler.draw()
         assert sample.image.shape == (1, 1, *SHAPE)
         assert sample.truth.shape == sample.prior.logits.shape
         assert float(sample.truth.sum(dim=0).max()) == 1.0
@@ -75,27 +74,8 @@ def test_samples_lead_to_the_right_structure(case_file):
 
 
 def test_equal_seeds_draw_equal_samples(case_file):
-    one, two = (Sampler(framed_atlas(), [case_file], SHAPE).sample(generator(7)) for _ in range(2))
+    one, two = (Sampler(framed_atlas(), [case_file], SHAPE, generator(7)).draw() for _ in range(2))
     assert torch.equal(one.image, two.image) and torch.equal(one.truth, two.truth)
-
-
-def test_draws_made_ahead_are_those_made_when_asked_for():
-    one, two = (Ahead(lambda random: float(torch.rand((), generator=random)), 3, threads) for threads in (0, 4))
-    expected = [one() for _ in range(20)]
-    assert [two() for _ in range(20)] == expected and len(set(expected)) == 20
-    two.begin_at(5)
-    assert [two() for _ in range(3)] == expected[5:8] and two.taken == 8
-    two.close()
-
-
-def test_what_goes_wrong_in_a_thread_is_raised_where_it_is_asked_for():
-    def broken(_random):
-        raise ValueError("broken")
-
-    draws = Ahead(broken, 0, 2)
-    with pytest.raises(ValueError, match="broken"):
-        draws()
-    draws.close()
 
 
 def test_contrast_changes_leave_finite_images():
@@ -139,14 +119,16 @@ def test_both_encoders_move_towards_each_other():
 
 def test_a_pair_for_the_registration_network_has_its_grid_and_its_voxels(case_file, monkeypatch):
     monkeypatch.setattr(pairs, "MOST_VOXELS", 5000)
-    pair = pairs.PairSampler(framed_atlas(), [case_file]).draw(generator())
+    pair = pairs.PairSampler(framed_atlas(), [case_file], generator()).draw()
     assert pair.target.shape == pair.atlas.shape == (16, 16, 16)
     assert torch.allclose(pair.displacement[0], torch.tensor(-1.0))  # two voxels of the frame, one of this grid
 
 
 def test_synthetic_samples_are_exact():
-    source = synthesis.Synthesiser([])
-    sample, pair = source.sample(generator(3)), source.pair(generator(4))
+    random = generator(3)
+    source = synthesis.Synthesiser([], random)
+    sample = source.draw()
+    pair = source.pair()
     assert sample.atlas.count >= 2
     assert pair.target.shape == sample.atlas.labels.shape == synthesis.PATCH
     assert float(sample.truth.sum(dim=0).max()) == 1.0
@@ -156,7 +138,9 @@ def test_synthetic_samples_are_exact():
 def test_training_makes_the_mask_better(case_file):
     """On a scan whose mask has errors; the registration network and mutual-EMA take part."""
     torch.manual_seed(0)
-    training = trainer.Trainer(Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE), trainer.Settings(), 0)
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings()
+    )
     history = [training.step(0.1) for _ in range(80)]
     first, last = (np.mean([step["refined"] for step in part]) for part in (history[:8], history[-8:]))
     assert last < 0.9 * first
@@ -192,7 +176,9 @@ def test_without_instance_optimisation_the_registration_network_learns_first(cas
     torch.manual_seed(0)
     atlas = framed_atlas()
     (path,) = networklabels.aligned_only([case_file], atlas, tmp_path / "network")
-    training = trainer.Trainer(Model(SMALL), Sampler(atlas, [path], SHAPE), trainer.Settings(optimised=False), 0)
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(atlas, [path], SHAPE, generator()), trainer.Settings(optimised=False)
+    )
     before = [p.clone() for p in training.model.refined.parameters()]
     assert set(training.step(0.1)) == {"registration"}
     assert all(torch.equal(a, b) for a, b in zip(before, training.model.refined.parameters()))
@@ -204,7 +190,9 @@ def test_without_instance_optimisation_the_registration_network_learns_first(cas
 def test_a_restored_training_goes_on_as_if_it_had_not_stopped(case_file):
     def fresh():
         torch.manual_seed(0)
-        return trainer.Trainer(Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE), trainer.Settings(), 0)
+        return trainer.Trainer(
+            Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings()
+        )
 
     whole = fresh()
     for _ in range(3):

@@ -29,9 +29,6 @@ class Candidates:
         """(n, m), sums to 1 over the candidates."""
         return self.logits.softmax(dim=0)
 
-    def to(self, device) -> "Candidates":
-        return Candidates(*(t.to(device) for t in (self.certain, self.where, self.structure, self.logits)))
-
     def with_logits(self, logits: torch.Tensor) -> "Candidates":
         return dataclasses.replace(self, logits=logits)
 

@@ -1,6 +1,5 @@
 """Adapts a model to one atlas with unlabelled scans, and packs it. Can be stopped at any moment and goes on later."""
 
-import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -146,14 +145,12 @@ class _Job:
 
     def train(self):
         model = self._new_model().to(self.device)
-        sampler = Sampler(self.framed.to("cpu"), self.cases, inference.window_for(self.framed.image.shape))
-        distillation = self._distillation(torch.Generator().manual_seed(self.settings.seed))
-        self.trainer = Trainer(model, sampler, self.settings.trainer, self.settings.seed, distillation)
-        with contextlib.closing(self.trainer):
-            self._train(Stopping(self.framed, self.cases, sampler.patch), sampler.patch)
-
-    def _train(self, stopping, patch):
-        preview = Preview(self.framed, self.cases[0], patch)
+        random = torch.Generator().manual_seed(self.settings.seed)
+        sampler = Sampler(self.framed, self.cases, inference.window_for(self.framed.image.shape), random)
+        distillation = self._distillation(random)
+        self.trainer = Trainer(model, sampler, self.settings.trainer, distillation)
+        stopping = Stopping(self.framed, self.cases, sampler.patch)
+        preview = Preview(self.framed, self.cases[0], sampler.patch)
         done = 0.0  # seconds of training
         state = checkpoint.load(self.work)
         if state is not None:
@@ -194,7 +191,6 @@ class _Job:
         if min(sampler.patch) <= SMALLEST_PATCH:
             raise EngineError("out_of_memory", "The memory does not suffice for a training.", "Choose the device CPU.")
         sampler.patch = tuple(max(n * 3 // 4 // 2 * 2, SMALLEST_PATCH) for n in sampler.patch)
-        self.trainer.draw_anew()
         self.warn(f"The memory did not suffice; the training goes on with parts of {sampler.patch} voxels.")
         return {}
 

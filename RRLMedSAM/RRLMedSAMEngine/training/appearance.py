@@ -12,16 +12,16 @@ KNOTS = 6  # of a contrast curve
 
 
 def vary(image: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """(k, j, i) on the CPU, about 0..1, with another gamma or contrast, bias field, blur and noise, each at random."""
+    """(k, j, i), about 0..1, with another gamma or contrast, a bias field, blur and noise, each with some chance."""
 
     def uniform(low, high):
         return low + (high - low) * float(torch.rand((), generator=random))
 
     def normal(*shape):
-        return torch.randn(shape, generator=random)
+        return torch.randn(shape, generator=random).to(image.device)
 
     if uniform(0, 1) < OTHER_CONTRAST:
-        image = _curve(image, torch.rand(KNOTS, generator=random))
+        image = _curve(image, torch.rand(KNOTS, generator=random).to(image.device))
     elif uniform(0, 1) < 0.5:
         image = image.clamp_min(0) ** math.exp(0.25 * float(normal()))
     if uniform(0, 1) < 0.4:

@@ -55,13 +55,6 @@ class Distillation:
         self._cache, self._random = cache, random
         self.views: list[View] = []
 
-    def state(self) -> dict:
-        return {"projection": self.projection.state_dict(), "random": self._random.get_state()}
-
-    def restore(self, state: dict) -> None:
-        self.projection.load_state_dict(state["projection"])
-        self._random.set_state(state["random"])
-
     def prepare(self, views: list[View], seconds: float, check) -> None:
         """Has the teacher look at the views, one after the other, for so many seconds; at one at least."""
         end = time.monotonic() + seconds

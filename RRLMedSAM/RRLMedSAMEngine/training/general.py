@@ -7,7 +7,6 @@ output; the same command goes on with it.
 """
 
 import argparse
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -28,7 +27,8 @@ CHECKPOINT_SECONDS = 60.0
 def train(maps: list[Path], output: Path, seconds: float, seed: int, device: torch.device, say) -> Card:
     """Writes the package and returns its card; ``say(text)`` is called now and then. Raises EngineError."""
     torch.manual_seed(seed)
-    trainer = Trainer(Model(Sizes()).to(device), Synthesiser(maps), Settings(), seed)
+    source = Synthesiser(maps, torch.Generator().manual_seed(seed), device)
+    trainer = Trainer(Model(Sizes()).to(device), source, Settings())
     folder = output.with_name(output.name + ".unfinished")
     folder.mkdir(mode=0o700, exist_ok=True)
     state = checkpoint.load(folder)
@@ -37,15 +37,14 @@ def train(maps: list[Path], output: Path, seconds: float, seed: int, device: tor
         trainer.restore(state["trainer"])
         done = state["done"]
     last = saved = time.monotonic()
-    with contextlib.closing(trainer):
-        while done < seconds:
-            losses = trainer.step(done / seconds)
-            now = time.monotonic()
-            done, last = done + now - last, now
-            if now - saved > CHECKPOINT_SECONDS:
-                checkpoint.save(folder, {"trainer": trainer.state(), "done": done})
-                saved = now
-                say(f"{done:.0f} s, step {trainer.steps}: " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items()))
+    while done < seconds:
+        losses = trainer.step(done / seconds)
+        now = time.monotonic()
+        done, last = done + now - last, now
+        if now - saved > CHECKPOINT_SECONDS:
+            checkpoint.save(folder, {"trainer": trainer.state(), "done": done})
+            saved = now
+            say(f"{done:.0f} s, step {trainer.steps}: " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items()))
     card = modelcard.make(
         output.stem,
         trainer.model,

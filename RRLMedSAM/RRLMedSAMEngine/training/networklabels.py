@@ -36,8 +36,7 @@ def aligned_only(paths: list[Path], atlas: FramedAtlas, folder: Path) -> list[Pa
 @torch.no_grad()
 def relabel(paths: list[Path], atlas: FramedAtlas, model: Model) -> None:
     """Gives each of the cases the deformation that ``model``'s registration network finds, and its labels."""
-    shape, device = atlas.image.shape, next(model.parameters()).device
-    atlas = atlas.to(device)
+    shape, device = atlas.image.shape, atlas.image.device
     factor = factor_for(shape)
     small = shrink(atlas.image[None], factor)[0]
     voxels = lattice(shape, np.eye(4), device)

@@ -22,9 +22,6 @@ class Pair:
     atlas: torch.Tensor
     displacement: torch.Tensor
 
-    def to(self, device) -> "Pair":
-        return Pair(self.target.to(device), self.atlas.to(device), self.displacement.to(device))
-
 
 def factor_for(shape) -> int:
     """How many voxels of the frame ``shape`` (k, j, i) a voxel of the registration network's grid spans."""
@@ -42,11 +39,11 @@ def shrink(volume: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 class PairSampler:
-    def __init__(self, atlas: FramedAtlas, cases):
+    def __init__(self, atlas: FramedAtlas, cases, random: torch.Generator):
         self.factor = factor_for(atlas.image.shape)
-        self.atlas, self.cases = shrink(atlas.image[None], self.factor)[0], cases
+        self.atlas, self.cases, self.random = shrink(atlas.image[None], self.factor)[0], cases, random
 
-    def draw(self, random: torch.Generator) -> Pair:
-        case = load(self.cases[int(torch.randint(len(self.cases), (), generator=random))])
-        target = shrink(appearance.vary(case.image, random)[None], self.factor)[0]
+    def draw(self) -> Pair:
+        case = load(self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]).to(self.atlas.device)
+        target = shrink(appearance.vary(case.image, self.random)[None], self.factor)[0]
         return Pair(target, self.atlas, shrink(case.displacement, self.factor) / self.factor)

@@ -21,7 +21,7 @@ from ..prior import make_prior
 from ..sampling import lattice, sample
 from . import appearance
 from .cases import load
-from .pairs import PairSampler
+from .pairs import Pair, PairSampler
 
 MIXED = 0.3  # share of samples that are deformed atlas images mixed with the scan
 TURN, STRETCH = 0.12, 0.1  # radians and share, at most
@@ -35,7 +35,7 @@ REACH = 12  # voxels around a patch that its motions may fetch from
 class Sample:
     """``image``: (1, 1, k, j, i), standardised. ``prior``: the candidates. ``truth``: (n, m), what the
     candidates' probabilities shall be. ``weight``: (m,), 0..1. ``atlas``: what the structures
-    are known from, on the CPU. ``scan``: it is a real one, not a mixture."""
+    are known from. ``scan``: it is a real one, not a mixture."""
 
     image: torch.Tensor
     prior: Candidates
@@ -44,49 +44,48 @@ class Sample:
     atlas: FramedAtlas
     scan: bool
 
-    def to(self, device) -> "Sample":
-        """All but the atlas, which many samples share."""
-        image, truth, weight = (t.to(device) for t in (self.image, self.truth, self.weight))
-        return Sample(image, self.prior.to(device), truth, weight, self.atlas, self.scan)
-
 
 class Sampler:
-    """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files, on the CPU, by a torch.Generator.
+    """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files, on the atlas's device.
 
-    ``atlas``: on the CPU. ``mixed``: share of deformed atlas images; ``scan_share``: of the scan in them, at most.
+    ``random``: torch.Generator of the CPU, so that a seed gives the same samples on every device.
+    ``mixed``: share of deformed atlas images; ``scan_share``: of the scan in them, at most.
     """
 
-    def __init__(self, atlas: FramedAtlas, cases: list[Path], patch, mixed=MIXED, scan_share=1.0):
-        self.atlas, self.cases = atlas, cases
+    def __init__(self, atlas: FramedAtlas, cases: list[Path], patch, random, mixed=MIXED, scan_share=1.0):
+        self.atlas, self.cases, self.random = atlas, cases, random
         self.mixed, self.scan_share = mixed, scan_share
-        self.pair = PairSampler(atlas, cases).draw
-        self.shape = atlas.image.shape
+        self._pairs = PairSampler(atlas, cases, random)
+        self.shape, self.device = atlas.image.shape, atlas.image.device
         self.patch = tuple(min(p, n) for p, n in zip(patch, self.shape))
         where = (atlas.labels > 0).nonzero()
         self.low, self.high = where.min(dim=0).values, where.max(dim=0).values
 
-    def sample(self, random: torch.Generator) -> Sample:
-        path = self.cases[int(torch.randint(len(self.cases), (), generator=random))]
-        origin = self._origin(random)
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=self.random))
+
+    def draw(self) -> Sample:
+        path = self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]
+        origin = self._origin()
         reach = [slice(max(o - REACH, 0), min(o + p + REACH, n)) for o, p, n in zip(origin, self.patch, self.shape)]
-        case = load(path, tuple(reach))
+        case = load(path, tuple(reach)).to(self.device)
         start = np.array([s.start for s in reach])
         inner = (np.array(origin) - start)[::-1]
-        at = self._moved(torch.from_numpy(inner.astype(np.float32)), random)
+        at = self._moved(torch.from_numpy(inner.astype(np.float32)))
         displacement = sample(case.displacement, at)
-        to_atlas = at + torch.from_numpy(start[::-1].astype(np.float32)).view(3, 1, 1, 1) + displacement
+        to_atlas = at + torch.from_numpy(start[::-1].astype(np.float32)).view(3, 1, 1, 1).to(self.device) + displacement
         image = sample(case.image[None], at)[0]
-        is_scan = uniform(random, 0, 1) > self.mixed
+        is_scan = self.uniform(0, 1) > self.mixed
         labels = self._nearest(case.labels, at)
         weight = 0.2 + 0.8 * sample(case.trust[None], at)[0]
         if not is_scan:
-            share = uniform(random, 0, self.scan_share)
+            share = self.uniform(0, self.scan_share)
             atlas = sample(self.atlas.image[None], to_atlas)[0]
             image = atlas + share * (image - atlas)
             if share < 0.5:  # more atlas than scan: the atlas's own labels fit it better
                 labels, weight = self._carried(to_atlas), torch.ones_like(weight)
-        image = appearance.vary(image, random)
-        errors = smooth_field(self.patch, uniform(random, 0.2, 1) * ERROR, random)
+        image = appearance.vary(image, self.random)
+        errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random).to(self.device)
         prior = make_prior(self._carried(to_atlas + errors))
         truth = ((prior.structure == labels.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         weight = weight.flatten()[prior.where]
@@ -94,9 +93,12 @@ class Sampler:
         weight = weight * truth.amax(dim=0)
         return Sample(standardised(image)[None, None], prior, truth, weight, self.atlas, is_scan)
 
-    def _origin(self, random):
+    def pair(self) -> Pair:
+        return self._pairs.draw()
+
+    def _origin(self):
         return [
-            int(torch.randint(low, high + 1, (), generator=random))
+            int(torch.randint(low, high + 1, (), generator=self.random))
             for low, high in (self._range(axis) for axis in range(3))
         ]
 
@@ -107,15 +109,16 @@ class Sampler:
         low, high = min(low, high), max(low, high)
         return min(max(low, 0), room), min(max(high, 0), room)
 
-    def _moved(self, inner, random):
+    def _moved(self, inner):
         """Where the patch's voxels come from: (3, k, j, i), in voxels of what was read."""
-        turn = [uniform(random, -TURN, TURN) for _ in range(3)]
+        turn = [self.uniform(-TURN, TURN) for _ in range(3)]
         skew = torch.tensor([[0, -turn[2], turn[1]], [turn[2], 0, -turn[0]], [-turn[1], turn[0], 0]])
-        linear = torch.matrix_exp(skew) * uniform(random, 1 - STRETCH, 1 + STRETCH)
+        linear = torch.matrix_exp(skew) * self.uniform(1 - STRETCH, 1 + STRETCH)
         centre = (torch.tensor(self.patch[::-1]).float() - 1) / 2
         at = torch.tensordot(linear, lattice(self.patch, np.eye(4)) - centre.view(3, 1, 1, 1), 1)
         at += (centre + inner).view(3, 1, 1, 1)
-        return at + smooth_field(self.patch, BEND * uniform(random, 0, 1), random)
+        at += smooth_field(self.patch, BEND * self.uniform(0, 1), self.random)
+        return at.to(self.device)
 
     def _carried(self, voxels):
         return vote(self.atlas.labels, voxels.flatten(1))[0].view(self.patch)
@@ -124,10 +127,6 @@ class Sampler:
     def _nearest(labels, at):
         i, j, k = (c.round().long().clamp(0, n - 1) for c, n in zip(at, reversed(labels.shape)))
         return labels[k, j, i]
-
-
-def uniform(random: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=random))
 
 
 def smooth_field(shape, deviation: float, random: torch.Generator, knot: float = KNOT) -> torch.Tensor:

@@ -22,10 +22,8 @@ class Stopping:
     """``reached``: it is time. `look` is called after each step."""
 
     def __init__(self, atlas: FramedAtlas, cases, patch):
-        sampler = Sampler(atlas.to("cpu"), cases, patch, mixed=1.0, scan_share=0.0)
-        random = torch.Generator().manual_seed(SEED)
-        self._atlas = atlas
-        self._samples = [sampler.sample(random).to(atlas.image.device) for _ in range(SAMPLES)]
+        sampler = Sampler(atlas, cases, patch, torch.Generator().manual_seed(SEED), mixed=1.0, scan_share=0.0)
+        self._atlas, self._samples = atlas, [sampler.draw() for _ in range(SAMPLES)]
         self.history: list[float] = []
         self._next = EVERY
 

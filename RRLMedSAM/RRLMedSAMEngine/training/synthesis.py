@@ -6,7 +6,6 @@ half are random shapes, so that nothing is learnt of one organ alone. An atlas a
 target's deformed by a known field: labels, deformation and registration errors are all exact.
 """
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from ..prior import make_prior
 from ..sampling import lattice
 from . import appearance
 from .pairs import Pair
-from .samples import Sample, smooth_field, uniform
+from .samples import Sample, smooth_field
 
 PATCH = (64, 64, 64)
 SHAPES = 0.5  # share of samples that show random shapes
@@ -34,91 +33,79 @@ DEFORMATION = 4.0  # voxels: standard deviation of the known field, at most
 ERROR = 1.5  # voxels: of the registration errors, at most
 
 
-@dataclasses.dataclass
-class _Scene:
-    """``labels`` of the atlas; ``truth``: those of the target, `displacement` away; both images."""
-
-    labels: torch.Tensor
-    truth: torch.Tensor
-    displacement: torch.Tensor
-    voxels: torch.Tensor  # where the target's voxels lie in the atlas
-    atlas: torch.Tensor
-    target: torch.Tensor
-
-
 class Synthesiser:
-    """Draws samples and pairs on the CPU, by a torch.Generator. ``maps``: label map files of any anatomy."""
+    """``maps``: label map files of any anatomy. ``random``: torch.Generator of the CPU; samples go to ``device``."""
 
-    def __init__(self, maps: list[Path]):
+    def __init__(self, maps: list[Path], random: torch.Generator, device="cpu"):
+        self.random, self._device = random, device
         self._maps = [
             torch.from_numpy(np.unique(read_labels(m).array, return_inverse=True)[1].astype(np.int16)) for m in maps
         ]
 
-    def sample(self, random: torch.Generator) -> Sample:
-        scene = self._scene(random)
-        errors = smooth_field(PATCH, uniform(random, 0.2, 1) * ERROR, random)
-        prior = make_prior(_carried(scene.labels, scene.voxels + errors))
-        wanted = ((prior.structure == scene.truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
-        framed = FramedAtlas(scene.atlas, scene.labels, np.arange(1, int(scene.labels.max()) + 1))
-        return Sample(standardised(scene.target)[None, None], prior, wanted, wanted.amax(dim=0), framed, scan=False)
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=self.random))
 
-    def pair(self, random: torch.Generator) -> Pair:
-        scene = self._scene(random)
-        return Pair(scene.target, scene.atlas, scene.displacement)
+    def integer(self, low: int, high: int) -> int:
+        """low .. high - 1."""
+        return int(torch.randint(low, high, (), generator=self.random))
 
-    def _scene(self, random):
-        shapes = not self._maps or uniform(random, 0, 1) < SHAPES
-        labels = _shapes(random) if shapes else self._anatomy(random)
+    def draw(self) -> Sample:
+        shapes = not self._maps or self.uniform(0, 1) < SHAPES
+        labels = (self._shapes() if shapes else self._anatomy()).to(self._device)
         count = int(labels.max()) + 1
-        displacement = smooth_field(PATCH, uniform(random, 0.2, 1) * DEFORMATION, random, knot=16)
-        voxels = lattice(PATCH, np.eye(4)) + displacement
-        truth = _carried(labels, voxels)
-        look = _look(count, random)
-        atlas = _rendered(labels, look, random)
-        other = _look(count, random) if uniform(random, 0, 1) < OTHER_LOOK else look
-        return _Scene(labels, truth, displacement, voxels, atlas, _rendered(truth, other, random))
+        displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, knot=16).to(self._device)
+        at = lattice(PATCH, np.eye(4), self._device) + displacement
+        truth = self._carried(labels, at)
+        errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random).to(self._device)
+        prior = make_prior(self._carried(labels, at + errors))
+        wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
+        look = self._look(count)
+        atlas = self._rendered(labels, look)
+        target = self._rendered(truth, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
+        self._pair = Pair(target, atlas, displacement)
+        framed = FramedAtlas(atlas, labels, np.arange(1, count))
+        return Sample(standardised(target)[None, None], prior, wanted, wanted.amax(dim=0), framed, scan=False)
 
-    def _anatomy(self, random):
-        volume = self._maps[integer(random, 0, len(self._maps))]
-        step = 1 if uniform(random, 0, 1) < 0.5 else 2
-        where = [integer(random, 0, max(n - step * p, 0) + 1) for n, p in zip(volume.shape, PATCH)]
+    def pair(self) -> Pair:
+        """The images and the deformation of the sample drawn last."""
+        return self._pair
+
+    def _anatomy(self):
+        volume = self._maps[self.integer(0, len(self._maps))]
+        step = 1 if self.uniform(0, 1) < 0.5 else 2
+        where = [self.integer(0, max(n - step * p, 0) + 1) for n, p in zip(volume.shape, PATCH)]
         part = volume[tuple(slice(w, w + step * p, step) for w, p in zip(where, PATCH))].long()
         part = F.pad(part, [n for p, s in zip(reversed(PATCH), reversed(part.shape)) for n in (0, p - s)])
-        if uniform(random, 0, 1) < MERGED:
-            groups = torch.randint(0, integer(random, 2, 9), (int(part.max()) + 1,), generator=random)
+        if self.uniform(0, 1) < MERGED:
+            groups = torch.randint(0, self.integer(2, 9), (int(part.max()) + 1,), generator=self.random)
             part = groups[part]
         return torch.unique(part, return_inverse=True)[1]
 
+    def _shapes(self):
+        count, knot = self.integer(FEWEST, MOST), self.uniform(6, 20)
+        knots = [max(int(n / knot), 1) + 2 for n in PATCH]
+        noise = torch.randn((1, count, *knots), generator=self.random)
+        best = torch.zeros(PATCH)
+        labels = torch.zeros(PATCH, dtype=torch.int64)
+        for structure in range(count):
+            field = F.interpolate(
+                noise[:, structure : structure + 1], size=PATCH, mode="trilinear", align_corners=True
+            )[0, 0]
+            higher = field > best
+            best, labels = torch.where(higher, field, best), torch.where(higher, structure, labels)
+        return torch.unique(labels, return_inverse=True)[1]
 
-def integer(random: torch.Generator, low: int, high: int) -> int:
-    """low .. high - 1."""
-    return int(torch.randint(low, high, (), generator=random))
+    def _look(self, count):
+        """Mean and spread of each structure's intensities."""
+        means = torch.rand(count, generator=self.random)
+        return means, self.uniform(0, 0.08) * torch.rand(count, generator=self.random)
 
+    def _rendered(self, labels, look):
+        means, spreads = (x.to(self._device) for x in look)
+        image = means[labels] + spreads[labels] * torch.randn(PATCH, generator=self.random).to(self._device)
+        image = filters.gaussian(image, self.uniform(0.3, 1.0))
+        return appearance.vary(image, self.random)
 
-def _shapes(random):
-    count, knot = integer(random, FEWEST, MOST), uniform(random, 6, 20)
-    knots = [max(int(n / knot), 1) + 2 for n in PATCH]
-    noise = torch.randn((1, count, *knots), generator=random)
-    best = torch.zeros(PATCH)
-    labels = torch.zeros(PATCH, dtype=torch.int64)
-    for structure in range(count):
-        field = F.interpolate(noise[:, structure : structure + 1], size=PATCH, mode="trilinear", align_corners=True)
-        higher = field[0, 0] > best
-        best, labels = torch.where(higher, field[0, 0], best), torch.where(higher, structure, labels)
-    return torch.unique(labels, return_inverse=True)[1]
-
-
-def _look(count, random):
-    """Mean and spread of each structure's intensities."""
-    means = torch.rand(count, generator=random)
-    return means, uniform(random, 0, 0.08) * torch.rand(count, generator=random)
-
-
-def _rendered(labels, look, random):
-    means, spreads = look
-    image = means[labels] + spreads[labels] * torch.randn(PATCH, generator=random)
-    return appearance.vary(filters.gaussian(image, uniform(random, 0.3, 1.0)), random)
-
-
-def _carried(labels, voxels):
-    return vote(labels, voxels.flatten(1))[0].view(PATCH)
+    @staticmethod
+    def _carried(labels, at):
+        return vote(labels, at.flatten(1))[0].view(PATCH)

@@ -12,7 +12,7 @@ import torch
 from ..frame import FramedAtlas
 from ..inference import describe
 from ..networks.model import Model
-from . import ahead, losses, networklabels
+from . import losses, networklabels
 
 MUTUAL = 0.99  # alpha of the mutual-EMA
 AVERAGE = 0.99  # of the weights that are kept
@@ -39,18 +39,14 @@ class Settings:
 
 
 class Trainer:
-    """Holds all that changes: `state` and `restore` make a checkpoint of it; `close` at the end.
+    """Holds all that changes: `state` and `restore` make a checkpoint of it.
 
-    ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``sample(random)`` and ``pair(random)``.
     ``distillation``: of a teacher into the general encoder, before mutual-EMA begins; or None.
+    ``source``: where samples come from, a `Sampler` or a `Synthesiser`: ``draw()``, ``pair()``, ``random``.
     """
 
-    def __init__(self, model: Model, source, settings: Settings, seed: int, distillation=None):
+    def __init__(self, model: Model, source, settings: Settings, distillation=None):
         self.model, self.source, self.settings = model, source, settings
-        self.device = next(model.parameters()).device
-        threads = ahead.threads_for(self.device)
-        self._samples = ahead.Ahead(source.sample, 2 * seed, threads)
-        self._pairs = ahead.Ahead(source.pair, 2 * seed + 1, min(threads, 1))
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.distillation = distillation
         parts = [model] if distillation is None else [model, distillation.projection]
@@ -70,12 +66,12 @@ class Trainer:
         if not self.labelled and not registers_only:
             networklabels.relabel(self.source.cases, self.source.atlas, self.average)
             self.labelled = True
-            self.draw_anew()
+        sample = self.source.draw()
+        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
+            self._look_at(sample.atlas)
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
-        parts = {}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            if not registers_only:
-                parts = self._mask_losses(self._samples().to(self.device), share_done)
+        with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
+            parts = {} if registers_only else self._mask_losses(sample, share_done)
             if registers_only or self.steps % PAIR_EVERY == 0:
                 parts["registration"] = self._registration_loss()
             if first_stage:
@@ -93,8 +89,6 @@ class Trainer:
 
     def _mask_losses(self, sample, share_done):
         count, truth = sample.atlas.count, sample.truth
-        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
-            self._look_at(sample.atlas)
         if sample.scan and share_done > self.settings.own_from:
             with torch.no_grad():
                 own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
@@ -107,18 +101,9 @@ class Trainer:
         }
 
     def _registration_loss(self):
-        pair = self._pairs().to(self.device)
+        pair = self.source.pair()
         velocity = self.model.velocity(pair.target, pair.atlas).float()
         return losses.registration_loss(velocity, pair, guided=self.settings.optimised)
-
-    def draw_anew(self) -> None:
-        """What the source gives has changed."""
-        for draws in (self._samples, self._pairs):
-            draws.begin_at(draws.taken)
-
-    def close(self) -> None:
-        self._samples.close()
-        self._pairs.close()
 
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
@@ -126,10 +111,10 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "distillation": self.distillation and self.distillation.state(),
+            "projection": self.distillation and self.distillation.projection.state_dict(),
             "steps": self.steps,
-            "drawn": [self._samples.taken, self._pairs.taken],
             "labelled": self.labelled,
+            "random": self.source.random.get_state(),
         }
 
     def restore(self, state: dict) -> None:
@@ -137,17 +122,14 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distillation is not None:
-            self.distillation.restore(state["distillation"])
+            self.distillation.projection.load_state_dict(state["projection"])
         self.steps, self.labelled = state["steps"], state["labelled"]
-        for draws, taken in zip((self._samples, self._pairs), state["drawn"]):
-            draws.begin_at(taken)
+        self.source.random.set_state(state["random"])
         self._seen = None
 
     def _look_at(self, a: FramedAtlas):
-        self._seen, here = a, a.to(self.device)
-        self._atlas, self._own_atlas = (
-            describe(m, here.image, here.labels, here.count) for m in (self.model, self.average)
-        )
+        self._seen = a
+        self._atlas, self._own_atlas = (describe(m, a.image, a.labels, a.count) for m in (self.model, self.average))
 
 
 @torch.no_grad()
