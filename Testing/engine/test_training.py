@@ -1,5 +1,7 @@
 """Training: samples that are what they claim to be, losses with their optimum in the right place, steps that teach."""
 
+import functools
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
@@ -250,10 +252,34 @@ def test_the_general_encoder_learns_what_the_teacher_sees(case_file, tmp_path):
     assert distillation.cosine(encoder, views) > max(0.8, before)
 
 
-def test_a_general_model_is_trained_without_a_scan(tmp_path, monkeypatch):
+@pytest.fixture
+def small_general(monkeypatch):
     monkeypatch.setattr(general, "Sizes", lambda: SMALL)
     monkeypatch.setattr(synthesis, "PATCH", (24, 24, 24))
-    card = general.train([], tmp_path / "general.rrl", 2.0, 0, torch.device("cpu"), print)
+    return functools.partial(general.train, [], seed=0, device=torch.device("cpu"), say=print)
+
+
+def test_a_general_model_is_trained_without_a_scan(tmp_path, small_general):
+    card = small_general(tmp_path / "general.rrl", 2.0)
     assert card.atlas_fingerprint == "" and card.training["steps"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["general.rrl"]
     assert models.read(tmp_path / "general.rrl")[1] == card
+
+
+def test_a_general_model_goes_on_from_another_and_learns_of_a_teacher(tmp_path, small_general, monkeypatch):
+    first = small_general(tmp_path / "first.rrl", 1.0)
+    monkeypatch.setattr(general.teachers, "open_teacher", lambda name: TwoTones())
+    seen = []
+    real = Distillation.loss
+    monkeypatch.setattr(Distillation, "loss", lambda self, encoder: seen.append(real(self, encoder)) or seen[-1])
+    card = small_general(tmp_path / "second.rrl", 4.0, teacher="two tones", base=tmp_path / "first.rrl")
+    assert card.training["base"] == first.training and card.training["teacher"] == "two tones"
+    assert len(seen) > 1 and sorted(path.name for path in tmp_path.iterdir()) == ["first.rrl", "second.rrl"]
+
+
+def test_the_two_looks_of_few_tones_hide_borders():
+    """A structure that looks like its neighbour: what is to be learnt there is to keep the mask."""
+    source = synthesis.Synthesiser([], generator(5))
+    looks = [source._look(20)[0] for _ in range(40)]
+    few = [look for look in looks if len(set(look.tolist())) <= synthesis.MOST_TONES]
+    assert 5 < len(few) < 35

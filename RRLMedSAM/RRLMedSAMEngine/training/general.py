@@ -1,9 +1,10 @@
 """Trains a general model on images synthesised from label maps and random shapes: for any anatomy and modality.
 
-  python -m RRLMedSAMEngine.training.general --maps FOLDER --output general.rrl --minutes M [--seed N] [--device ...]
+  python -m RRLMedSAMEngine.training.general --maps FOLDER --output general.rrl --minutes M
+      [--teacher NAME|PATH] [--model PATH] [--seed N] [--device ...]
 
-No scan is used, so that the weights carry no terms of data but those of the label maps. A checkpoint is kept beside the
-output; the same command goes on with it.
+No scan is used, so that the weights carry no terms of data but those of the label maps. A teacher looks at slices of
+such images. A checkpoint is kept beside the output; the same command goes on with it.
 """
 
 import argparse
@@ -13,24 +14,36 @@ from pathlib import Path
 
 import torch
 
-from .. import allocator, devices, package
+from .. import allocator, devices, models, package
 from ..card import Card
+from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
-from . import checkpoint, modelcard
+from . import cases, checkpoint, modelcard
+from .distillation import Distillation, choose_views
+from .featurecache import FeatureCache
 from .synthesis import Synthesiser
 from .trainer import Settings, Trainer
 
 CHECKPOINT_SECONDS = 60.0
+SHOWN, VIEWS = 24, 240  # images that a teacher sees, and slices of them
+TEACHING = 0.15  # share of the time in which it looks at them
 
 
-def train(maps: list[Path], output: Path, seconds: float, seed: int, device: torch.device, say) -> Card:
-    """Writes the package and returns its card; ``say(text)`` is called now and then. Raises EngineError."""
+def train(
+    maps: list[Path], output: Path, seconds: float, seed: int, device: torch.device, say, *, teacher=None, base=None
+) -> Card:
+    """Writes the package and returns its card; ``say(text)`` is called now and then. Raises EngineError.
+
+    ``teacher``: as `teachers.open_teacher` takes it. ``base``: the package to begin with.
+    """
     torch.manual_seed(seed)
     source = Synthesiser(maps, torch.Generator().manual_seed(seed), device)
-    trainer = Trainer(Model(Sizes()).to(device), source, Settings())
     folder = output.with_name(output.name + ".unfinished")
     folder.mkdir(mode=0o700, exist_ok=True)
+    model = (models.read(base)[0].train() if base else Model(Sizes())).to(device)
+    distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
+    trainer = Trainer(model, source, Settings(), distillation)
     state = checkpoint.load(folder)
     done = 0.0
     if state is not None:
@@ -49,7 +62,13 @@ def train(maps: list[Path], output: Path, seconds: float, seed: int, device: tor
         output.stem,
         trainer.model,
         "General: trained on synthetic images, for any anatomy and modality.",
-        {"label_maps": len(maps), "steps": trainer.steps, "seconds": round(done)},
+        {
+            "label_maps": len(maps),
+            "steps": trainer.steps,
+            "seconds": round(done),
+            "base": models.read(base)[1].training if base else "none",
+            "teacher": teacher or "none",
+        },
         seed,
         sources=["Label maps given to the training, random shapes."],
         terms="Those of the label maps.",
@@ -59,18 +78,38 @@ def train(maps: list[Path], output: Path, seconds: float, seed: int, device: tor
     return card
 
 
+def _distillation(teacher, sizes, maps, folder: Path, seconds, seed, device) -> Distillation:
+    """Of what ``teacher`` sees in such images as the training's; they and its features are kept in ``folder``."""
+    random = torch.Generator().manual_seed(seed)
+    paths = [folder / f"{number}{cases.ENDING}" for number in range(SHOWN)]
+    source = Synthesiser(maps, random)
+    for path in paths:
+        image = source.draw().image[0, 0]
+        nothing = torch.zeros_like(image)
+        cases.save(cases.Case(image, torch.zeros(3, *image.shape), nothing.long(), nothing), path)
+    distillation = Distillation(sizes, FeatureCache(teachers.open_teacher(teacher), folder), random)
+    distillation.projection.to(device)
+    distillation.prepare(choose_views(paths, VIEWS, random), seconds, lambda: None)
+    return distillation
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", required=True, type=Path, help="folder of label maps (.nii.gz)")
     parser.add_argument("--output", required=True, type=Path, help="the package to be written (.rrl)")
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--teacher", help="litemedsam, or a checkpoint of SAM")
+    parser.add_argument("--model", type=Path, help="package to begin with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
     allocator.keep_freed_memory()
     device = devices.ladder(options.device)[0].device
     maps = sorted(options.maps.glob("*.nii.gz"))
-    card = train(maps, options.output, 60 * options.minutes, options.seed, device, lambda t: print(t, file=sys.stderr))
+    card = train(
+        maps, options.output, 60 * options.minutes, options.seed, device, lambda t: print(t, file=sys.stderr),
+        teacher=options.teacher, base=options.model,
+    )  # fmt: skip
     print(f"{card.name}: {card.training}")
     return 0
 

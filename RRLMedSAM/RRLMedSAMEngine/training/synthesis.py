@@ -29,6 +29,9 @@ SHAPES = 0.5  # share of samples that show random shapes
 FEWEST, MOST = 2, 24  # random shapes in a sample
 MERGED = 0.5  # share of samples in which structures of a real map are merged at random
 OTHER_LOOK = 0.3  # share of samples whose target has another contrast than the atlas
+ALIKE = 0.5  # share of looks with fewer tones than structures: not every border can be seen
+FEWEST_TONES, MOST_TONES = 2, 6
+HAND = 0.7  # voxels: standard deviation of what is drawn from what is there, at most
 DEFORMATION = 4.0  # voxels: standard deviation of the known field, at most
 ERROR = 1.5  # voxels: of the registration errors, at most
 
@@ -60,8 +63,10 @@ class Synthesiser:
         prior = make_prior(self._carried(labels, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
-        atlas = self._rendered(labels, look)
-        target = self._rendered(truth, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
+        still = lattice(PATCH, np.eye(4), self._device)
+        atlas = self._rendered(self._carried(labels, still + self._hand()), look)
+        anatomy = self._carried(labels, at + self._hand())
+        target = self._rendered(anatomy, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
         self._pair = Pair(target, atlas, displacement)
         framed = FramedAtlas(atlas, labels, np.arange(1, count))
         return Sample(standardised(target)[None, None], prior, wanted, wanted.amax(dim=0), framed, scan=False)
@@ -95,10 +100,19 @@ class Synthesiser:
             best, labels = torch.where(higher, field, best), torch.where(higher, structure, labels)
         return torch.unique(labels, return_inverse=True)[1]
 
+    def _hand(self):
+        """How far each voxel's label is drawn from where it is seen: people's borders are not exactly the image's."""
+        return smooth_field(PATCH, self.uniform(0, 1) * HAND, self.random, knot=6).to(self._device)
+
     def _look(self, count):
         """Mean and spread of each structure's intensities."""
         means = torch.rand(count, generator=self.random)
-        return means, self.uniform(0, 0.08) * torch.rand(count, generator=self.random)
+        spreads = self.uniform(0, 0.08) * torch.rand(count, generator=self.random)
+        if self.uniform(0, 1) < ALIKE:
+            tone = torch.randint(0, self.integer(FEWEST_TONES, MOST_TONES + 1), (count,), generator=self.random)
+            tone = tone.clamp_max(count - 1)
+            return means[tone], spreads[tone]
+        return means, spreads
 
     def _rendered(self, labels, look):
         means, spreads = (x.to(self._device) for x in look)
