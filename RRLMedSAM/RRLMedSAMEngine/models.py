@@ -9,6 +9,7 @@ from .networks.model import Model
 from .networks.sizes import Sizes
 
 AUTOMATIC, INSTANT = "auto", "instant"  # instant: registration alone, without weights
+GENERAL = ""  # the fingerprint of no atlas
 FOLDER = Path(__file__).parents[1] / "Resources" / "Models"
 ENDING = ".rrl"
 WORTH = 0.002  # Dice by which a model must have measured better than the instant form to be chosen for an effort
@@ -24,8 +25,8 @@ def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card
     """A model in evaluation mode and its card; None for ``instant``, and for ``auto`` where no shipped one fits.
 
     ``name``: ``auto``, ``instant``, a shipped name or a path. ``auto`` takes the shipped model that was adapted to
-    this atlas (Volume, list of Volume), if there is one and it has measured better than the instant form at this
-    ``effort``. Raises EngineError bad_model.
+    this atlas (Volume, list of Volume), else a general one, if it has measured better than the instant form at this
+    ``effort`` on each data set it was measured on. Raises EngineError bad_model.
     """
     if name == INSTANT:
         return None
@@ -71,14 +72,15 @@ def _checked_sizes(values: dict) -> Sizes:
 
 
 def _fitting(effort, atlas, atlas_labels) -> tuple[Model, Card] | None:
-    """The shipped model that was adapted to this atlas and is worth its time at this effort."""
+    """The shipped model that is for this atlas, or for all, and is worth its time at this effort."""
     cards = {path: read_card(path) for path in shipped().values()}
     known = {card.atlas_fingerprint: path for path, card in cards.items() if _gain(card, effort) >= WORTH}
-    path = known.get(package.fingerprint(atlas, atlas_labels)) if known else None
-    return path and read(path)
+    path = known and (known.get(package.fingerprint(atlas, atlas_labels)) or known.get(GENERAL))
+    return read(path) if path else None
 
 
 def _gain(card, effort) -> float:
-    """Mean Dice above the instant form's, as the card of a shipped model has it; 0 for what was not measured."""
-    measured = card.figures.get(effort, {})
-    return measured.get("dice_" + card.name, 0.0) - measured.get("dice_" + INSTANT, 0.0)
+    """Mean Dice above the instant form's on the data set where that is least, as the card of a shipped model has it; 0
+    where nothing was measured."""
+    measured = card.figures.get(effort, {}).values()
+    return min((figures["dice"] - figures["dice_instant"] for figures in measured), default=0.0)

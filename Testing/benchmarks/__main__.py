@@ -83,7 +83,8 @@ def main(arguments=None) -> int:
                 row = {"case": case.name, "method": Path(method).stem, **measure(data, case, method, options, folder)}
                 rows.append(row)
                 print(f"{row['case']} {row['method']}: Dice {row['dice']:.4f}, {row['seconds']:.1f} s", flush=True)
-                (output / "results.json").write_text(json.dumps({"effort": options.effort, "rows": rows}, indent=1))
+                content = {"data": data.name, "effort": options.effort, "rows": rows}
+                (output / "results.json").write_text(json.dumps(content, indent=1))
     table = report.table(rows)
     (output / "table.md").write_text(table)
     report.plot(rows, output / "dice.png")

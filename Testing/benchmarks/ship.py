@@ -3,7 +3,8 @@
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ship mine.rrl --name brain-t1 --summary TEXT
         --source TEXT --terms TEXT --results out/results.json
 
-``--source`` and ``--results`` may be repeated; the results are the benchmark's, with the instant form beside the model.
+``--source`` and ``--results`` may be repeated; the results are the benchmark's, with the instant form beside the model
+under its new name or that of its file.
 Writes Resources/Models/NAME.rrl anew, with the weights as they are.
 """
 
@@ -16,20 +17,16 @@ import numpy as np
 from RRLMedSAMEngine import models, package
 
 
-def figures(results: list[Path]) -> dict:
-    """Mean Dice of each method, by effort and method, and of how many cases."""
+def figures(results: list[Path], names: set[str]) -> dict:
+    """By effort and data set: of how many cases, and the mean Dice of the model (one of ``names``) and of the instant
+    form."""
     found = {}
     for path in results:
         content = json.loads(path.read_text())
-        rows = content["rows"]
-        methods = dict.fromkeys(row["method"] for row in rows)
-        found[content["effort"]] = {
-            "cases": len({row["case"] for row in rows}),
-            **{
-                "dice_" + name: round(float(np.mean([r["dice"] for r in rows if r["method"] == name])), 4)
-                for name in methods
-            },
-        }
+        dice = [[row["dice"] for row in content["rows"] if row["method"] in of] for of in (names, {models.INSTANT})]
+        model, instant = (round(float(np.mean(values)), 4) for values in dice)
+        of_data = found.setdefault(content["effort"], {})
+        of_data[content["data"]] = {"cases": len(dice[0]), "dice": model, "dice_instant": instant}
     return found
 
 
@@ -45,7 +42,7 @@ def main(arguments=None):
     card, weights = package.read(options.model)
     card = dataclasses.replace(
         card, name=options.name, summary=options.summary, sources=options.source, terms=options.terms,
-        figures=figures(options.results),
+        figures=figures(options.results, {options.name, options.model.stem}),
     )  # fmt: skip
     models.FOLDER.mkdir(exist_ok=True)
     package.write(models.FOLDER / (options.name + models.ENDING), weights, card)

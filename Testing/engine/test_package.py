@@ -259,16 +259,28 @@ def test_the_automatic_model_is_the_one_of_this_atlas_where_it_measured_better(t
         tmp_path / "mine.rrl", model.state_dict(),
         make_card(
             atlas_fingerprint=package.fingerprint(image, labels),
-            figures={
-                "fast": {"dice_test": 0.81, "dice_instant": 0.8},
-                "balanced": {"dice_test": 0.81, "dice_instant": 0.8095},
-            },
+            figures={"fast": measured(0.01), "balanced": measured(0.0005)},
         ),
     )  # fmt: skip
     for effort in ("balanced", "best"):  # no better there, and not measured
         assert models.load("auto", effort, image, labels, print) is None
     assert models.load("auto", "fast", image, labels, print)[1].name == "test"
     assert models.load("mine", "best", image, labels, pytest.fail)[1].name == "test"
+
+
+def measured(*gains):
+    return {f"set {n}": {"cases": 6, "dice": 0.8 + gain, "dice_instant": 0.8} for n, gain in enumerate(gains)}
+
+
+def test_the_automatic_model_is_a_general_one_where_it_measured_better_everywhere(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    card = make_card(name="general", figures={"fast": measured(0.01, 0.003), "balanced": measured(0.01, -0.003)})
+    package.write(tmp_path / "general.rrl", model.state_dict(), card)
+    assert models.load("auto", "fast", *atlas(), pytest.fail)[1].name == "general"
+    assert models.load("auto", "balanced", *atlas(), pytest.fail) is None
+    card = make_card(atlas_fingerprint=package.fingerprint(*atlas()), figures={"fast": measured(0.005)})
+    package.write(tmp_path / "mine.rrl", model.state_dict(), card)
+    assert models.load("auto", "fast", *atlas(), pytest.fail)[1].name == "test"
 
 
 def test_another_atlas_than_the_models_is_a_warning(tmp_path, model):
