@@ -18,10 +18,11 @@ from pathlib import Path
 from . import streams
 from .cli import EXIT_CODES, prepare_process, tell
 from .failures import read_named
-from .protocol import DEVICES
+from .protocol import BASE, DEVICES
 
 LINE_SECONDS = 10.0  # between two lines of one stage
 PREVIEW = "preview.png"  # in the folder of what is not done
+FROM_NOTHING = "none"  # in place of a model to begin with
 SWITCHES = ("mutual-ema", "prompt", "own-masks", "instance-optimisation")
 
 
@@ -45,7 +46,9 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--output", required=True, metavar="NAME.rrl", help="the model package to be written")
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="for everything; default 30")
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--model", default=None, metavar="NAME|PATH", help="model to begin with; default: none")
+    parser.add_argument(
+        "--model", default=BASE, metavar="NAME|PATH", help=f"model to begin with, or {FROM_NOTHING}; default {BASE}"
+    )
     parser.add_argument(
         "--teacher",
         metavar="litemedsam|PATH",
@@ -103,7 +106,7 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         minutes=options.minutes,
         device=options.device,
         seed=options.seed,
-        base=options.model,
+        base=None if options.model == FROM_NOTHING else options.model,
         teacher=options.teacher,
         sizes=Sizes(prompted="prompt" not in options.without),
         trainer=adapt.TrainerSettings(**switched),

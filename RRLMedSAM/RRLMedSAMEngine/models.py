@@ -9,7 +9,7 @@ from .networks.model import Model
 from .networks.sizes import Sizes
 
 AUTOMATIC, INSTANT = "auto", "instant"  # instant: registration alone, without weights
-GENERAL = ""  # the fingerprint of no atlas
+ANY_ATLAS = ""  # the fingerprint in a general model's card
 FOLDER = Path(__file__).parents[1] / "Resources" / "Models"
 ENDING = ".rrl"
 WORTH = 0.002  # Dice by which a model must have measured better than the instant form to be chosen for an effort
@@ -75,7 +75,7 @@ def _fitting(effort, atlas, atlas_labels) -> tuple[Model, Card] | None:
     """The shipped model that is for this atlas, or for all, and is worth its time at this effort."""
     cards = {path: read_card(path) for path in shipped().values()}
     known = {card.atlas_fingerprint: path for path, card in cards.items() if _gain(card, effort) >= WORTH}
-    path = known and (known.get(package.fingerprint(atlas, atlas_labels)) or known.get(GENERAL))
+    path = known and (known.get(package.fingerprint(atlas, atlas_labels)) or known.get(ANY_ATLAS))
     return read(path) if path else None
 
 

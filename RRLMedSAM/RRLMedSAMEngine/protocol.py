@@ -14,6 +14,7 @@ VERSION = 1
 
 EFFORTS = ("fast", "balanced", "best")
 DEVICES = ("auto", "cpu", "cuda")
+BASE = "general"  # the shipped model that an adaptation begins with where no other is chosen
 
 Row = tuple[float, float, float, float]
 Matrix = tuple[Row, Row, Row, Row]  # voxel (i, j, k) -> LPS mm, or LPS mm -> LPS mm
@@ -133,7 +134,7 @@ class Adapt:
 
     ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``examples``:
     further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text.
-    ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "". ``resume``: go on with what a
+    ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "" for none. ``resume``: go on with what a
     `Cancel` left beside ``output``.
     """
 
@@ -148,7 +149,7 @@ class Adapt:
     output: str
     minutes: float
     device: str = "auto"
-    base: str = ""
+    base: str = BASE
     resume: bool = False
     seed: int = 0
 

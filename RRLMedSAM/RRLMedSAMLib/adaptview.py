@@ -4,6 +4,7 @@ import os
 
 import qt
 import slicer.util
+from RRLMedSAMEngine import protocol
 
 from . import models, pictures
 from .adaptation import isUnfinished
@@ -130,7 +131,7 @@ class AdaptView:
 
     def start(self):
         chosen = self._parameterNode
-        base = chosen.model if chosen.model not in (models.AUTOMATIC, models.INSTANT) else ""
+        base = chosen.model if chosen.model not in (models.AUTOMATIC, models.INSTANT) else protocol.BASE
         try:
             self._task = self.logic.adapt(
                 *self._inputs(),

@@ -24,7 +24,7 @@ def figures(results: list[Path], names: set[str]) -> dict:
     for path in results:
         content = json.loads(path.read_text())
         dice = [[row["dice"] for row in content["rows"] if row["method"] in of] for of in (names, {models.INSTANT})]
-        model, instant = (round(float(np.mean(values)), 4) for values in dice)
+        model, instant = (round(float(np.mean(values)), 5) for values in dice)
         of_data = found.setdefault(content["effort"], {})
         of_data[content["data"]] = {"cases": len(dice[0]), "dice": model, "dice_instant": instant}
     return found

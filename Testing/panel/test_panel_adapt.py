@@ -133,7 +133,7 @@ def test_the_worker_gets_the_atlas_and_the_scans_where_they_lie(user, nodes, tmp
     user.ui.adaptButton.click()
     user.wait(lambda: not user.logic.isBusy)
     request = json.loads((tmp_path / "mine.rrl").read_text())
-    assert request["names"] == {"1": "Leber", "2": "Milz"} and request["minutes"] == 7 and request["base"] == ""
+    assert request["names"] == {"1": "Leber", "2": "Milz"} and request["minutes"] == 7 and request["base"] == "general"
     # In the atlas's own frame: what the parent transform does to both says nothing about their shape.
     assert np.allclose(request["atlas"]["voxel_to_lps"], LPS_FROM_RAS @ ijkToRas(atlas))
     assert np.allclose(request["atlas_labels"]["voxel_to_lps"], request["atlas"]["voxel_to_lps"])

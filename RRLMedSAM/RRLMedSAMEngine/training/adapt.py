@@ -166,7 +166,8 @@ class _Job:
             share = done / self.total_training
             for name, value in self._step(share).items():
                 losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
-            stopping.look(self.trainer.average, share)
+            if self.trainer.labelled:  # before, the masks are not what is learnt
+                stopping.look(self.trainer.average, share)
             now = time.monotonic()
             done += now - self.last
             self.last = now
@@ -197,7 +198,10 @@ class _Job:
     def _new_model(self) -> Model:
         if self.settings.base is None:
             return Model(self.settings.sizes)
-        return models.read(models.shipped().get(self.settings.base, Path(self.settings.base)))[0].train()
+        base = models.read(models.shipped().get(self.settings.base, Path(self.settings.base)))[0].train()
+        base.refined.prompted = self.settings.sizes.prompted  # the layers are the same
+        base.sizes = dataclasses.replace(base.sizes, prompted=base.refined.prompted)
+        return base
 
     def _distillation(self, random):
         if self.settings.teacher is None:
