@@ -134,8 +134,8 @@ class Adapt:
 
     ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``examples``:
     further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text.
-    ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "" for none. ``resume``: go on with what a
-    `Cancel` left beside ``output``.
+    ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "" for none. ``resume``: go on
+    with what a `Cancel` left beside ``output``.
     """
 
     id: int

@@ -56,8 +56,9 @@ class OneShotLogic:
 
         ``atlasSegmentation``: segmentation node or label map volume node. ``onFailed`` is for cancelled runs too.
         ``model``: ``auto`` (the shipped model that was adapted to exactly this atlas, or else a general one, where it
-        has measured better at this effort; otherwise instant), ``instant`` (registration alone), a shipped model's name, or the absolute path of a
-        package NAME.rrl. One that cannot be used ends the run with the error ``bad_model``.
+        has measured better at this effort; otherwise instant), ``instant`` (registration alone), a shipped model's
+        name, or the absolute path of a package NAME.rrl. One that cannot be used ends the run with the error
+        ``bad_model``.
         Raises `RunError` where the nodes cannot be used, ValueError for an unknown effort or device, and
         RuntimeError while another run goes on.
         """
@@ -113,8 +114,8 @@ class OneShotLogic:
         ``scans``: unlabelled volume nodes; ``scanFolder``: absolute path of a folder with files of more. ``examples``:
         further volumes with their segmentations, whose segments have the IDs of the atlas's, as those of a corrected
         result have. ``output``: absolute path of the package, NAME.rrl. ``base``: model to begin with, a shipped name
-        or a package's path, or "" for none. `cancel` pauses it: started again with the same ``output`` it goes on. Raises as `segment`
-        does.
+        or a package's path, or "" for none. `cancel` pauses it: started again with the same ``output`` it goes on.
+        Raises as `segment` does.
         """
         if device not in protocol.DEVICES:
             raise ValueError(f"device must be one of {protocol.DEVICES}")

@@ -43,7 +43,7 @@ def label(value):
 def choice(value):
     """The `Choice` that a value of the parameter ``model`` stands for."""
     hints = {
-        AUTOMATIC: _("A shipped model made for exactly this atlas or for all, where it measured better, otherwise instant."),
+        AUTOMATIC: _("The shipped model for exactly this atlas, or for all, where it measured better; else instant."),
         INSTANT: _("Registration alone: needs no model."),
     }
     if value in hints:
