@@ -21,6 +21,11 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*" + ENDING))}
 
 
+def find(name: str) -> Path:
+    """The package with a shipped name, or at a path."""
+    return shipped().get(name, Path(name))
+
+
 def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     """A model in evaluation mode and its card; None for ``instant``, and for ``auto`` where no shipped one fits.
 
@@ -32,7 +37,7 @@ def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card
         return None
     if name == AUTOMATIC:
         return _fitting(effort, atlas, atlas_labels)
-    path = shipped().get(name, Path(name))
+    path = find(name)
     if not path.is_file():
         raise bad_model("There is no such model.", "Choose auto, instant, a shipped model's name or a package (.rrl).")
     model, card = read(path)
@@ -43,7 +48,7 @@ def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card
 
 def modified(name: str) -> float | None:
     """When the package with this name was written, as a time stamp; None where there is no file of its own."""
-    path = shipped().get(name, Path(name))
+    path = find(name)
     return path.stat().st_mtime if path.is_file() else None
 
 

@@ -36,8 +36,7 @@ def unlabelled_case(scan: Path, folder: Path) -> Path:
         window = intensity.find_window(volume.array, "scan")
         box = workgrid.anatomy_box(volume, window)
         image = workgrid.to_work_grid(volume, window, SPACING_MM, box, "cpu").image
-        nothing = torch.zeros(image.shape)
-        cases.save(cases.Case(image, torch.zeros(3, *image.shape), nothing.long(), nothing), path)
+        cases.save(cases.unlabelled(image), path)
     return path
 
 

@@ -1,5 +1,6 @@
 """Adapting to an atlas: from files to a package that the pipeline uses; stopped, resumed, and with bad input."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -144,6 +145,16 @@ def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
 
 def test_one_scan_is_enough(tmp_path, scans):
     assert Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=3)().training["scans"] == 1
+
+
+def test_an_adaptation_begins_with_another_model_but_for_what_is_switched_off(adapted, tmp_path):
+    package = adapted[0].output
+    settings = adapt.Settings(device="cpu", base=str(package), sizes=dataclasses.replace(SMALL, prompted=False))
+    job = adapt._Job(ATLAS, LABELS, tmp_path / "work", settings, print, print, lambda: False)
+    begun, expected = job._new_model(), adapt.models.read(package)[0]
+    assert begun.sizes == dataclasses.replace(expected.sizes, prompted=False) and not begun.refined.prompted
+    expected = expected.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in begun.state_dict().items())
 
 
 def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):

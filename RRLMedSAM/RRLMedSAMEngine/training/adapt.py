@@ -34,8 +34,8 @@ SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """``minutes``: for everything. ``base``: model to begin with, `models.find`'s name or path, or None.
-    ``teacher``: `teachers.open`'s name or path, whose features are distilled into the general encoder, or None.
+    """``minutes``: for everything. ``base``: model to begin with, as `models.find` takes it, or None.
+    ``teacher``: as `teachers.open_teacher` takes it, whose features are distilled into the general encoder, or None.
     ``sizes``, ``trainer``: what the ablations switch."""
 
     minutes: float = 30.0
@@ -198,10 +198,10 @@ class _Job:
     def _new_model(self) -> Model:
         if self.settings.base is None:
             return Model(self.settings.sizes)
-        base = models.read(models.shipped().get(self.settings.base, Path(self.settings.base)))[0].train()
-        base.refined.prompted = self.settings.sizes.prompted  # the layers are the same
-        base.sizes = dataclasses.replace(base.sizes, prompted=base.refined.prompted)
-        return base
+        base = models.read(models.find(self.settings.base))[0]
+        model = Model(dataclasses.replace(base.sizes, prompted=self.settings.sizes.prompted))
+        model.load_state_dict(base.state_dict())
+        return model
 
     def _distillation(self, random):
         if self.settings.teacher is None:

@@ -33,6 +33,13 @@ class Case:
         return Case(*(t.to(device) for t in tensors), self.mean_trust)
 
 
+def unlabelled(image: torch.Tensor) -> Case:
+    """A case of an image (k, j, i) of which nothing else is known."""
+    return Case(
+        image, torch.zeros(3, *image.shape), torch.zeros(image.shape, dtype=torch.int64), torch.zeros(image.shape)
+    )
+
+
 def save(case: Case, path: Path) -> None:
     """Written under a temporary name first. Raises EngineError disk_full or bad_input."""
     tensors = {

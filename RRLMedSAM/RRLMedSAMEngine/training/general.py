@@ -41,7 +41,8 @@ def train(
     source = Synthesiser(maps, torch.Generator().manual_seed(seed), device)
     folder = output.with_name(output.name + ".unfinished")
     folder.mkdir(mode=0o700, exist_ok=True)
-    model = (models.read(base)[0].train() if base else Model(Sizes())).to(device)
+    begun = base and models.read(base)
+    model = (begun[0].train() if begun else Model(Sizes())).to(device)
     distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
     trainer = Trainer(model, source, Settings(), distillation)
     state = checkpoint.load(folder)
@@ -66,7 +67,7 @@ def train(
             "label_maps": len(maps),
             "steps": trainer.steps,
             "seconds": round(done),
-            "base": models.read(base)[1].training if base else "none",
+            "base": begun[1].training if begun else "none",
             "teacher": teacher or "none",
         },
         seed,
@@ -84,9 +85,7 @@ def _distillation(teacher, sizes, maps, folder: Path, seconds, seed, device) -> 
     paths = [folder / f"{number}{cases.ENDING}" for number in range(SHOWN)]
     source = Synthesiser(maps, random)
     for path in paths:
-        image = source.draw().image[0, 0]
-        nothing = torch.zeros_like(image)
-        cases.save(cases.Case(image, torch.zeros(3, *image.shape), nothing.long(), nothing), path)
+        cases.save(cases.unlabelled(source.draw().image[0, 0]), path)
     distillation = Distillation(sizes, FeatureCache(teachers.open_teacher(teacher), folder), random)
     distillation.projection.to(device)
     distillation.prepare(choose_views(paths, VIEWS, random), seconds, lambda: None)

@@ -57,13 +57,13 @@ class Synthesiser:
         labels = (self._shapes() if shapes else self._anatomy()).to(self._device)
         count = int(labels.max()) + 1
         displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, knot=16).to(self._device)
-        at = lattice(PATCH, np.eye(4), self._device) + displacement
+        still = lattice(PATCH, np.eye(4), self._device)
+        at = still + displacement
         truth = self._carried(labels, at)
         errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random).to(self._device)
         prior = make_prior(self._carried(labels, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
-        still = lattice(PATCH, np.eye(4), self._device)
         atlas = self._rendered(self._carried(labels, still + self._hand()), look)
         anatomy = self._carried(labels, at + self._hand())
         target = self._rendered(anatomy, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
