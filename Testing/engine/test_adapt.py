@@ -157,6 +157,11 @@ def test_an_adaptation_begins_with_another_model_but_for_what_is_switched_off(ad
     assert all(torch.equal(value, expected[name]) for name, value in begun.state_dict().items())
 
 
+def test_the_card_names_the_model_begun_with_and_not_its_folder(adapted, tmp_path, scans):
+    run = Run(tmp_path / "next.rrl", [scans / "a.nrrd"], seconds=3, base=str(adapted[0].output))
+    assert run().training["base"] == "mine"
+
+
 def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):
     run = Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=4, trainer=adapt.TrainerSettings(optimised=False))
     assert run().training["optimised"] is False

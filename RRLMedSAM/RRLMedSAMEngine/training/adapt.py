@@ -241,7 +241,7 @@ class _Job:
                 "steps": self.trainer.steps,
                 "seconds": round(self.seconds),
                 "minutes_given": self.settings.minutes,
-                "base": self.settings.base or "none",
+                "base": models.find(self.settings.base).stem if self.settings.base else "none",  # no path of the user's
                 **dataclasses.asdict(self.settings.trainer),
             },
             self.settings.seed,
