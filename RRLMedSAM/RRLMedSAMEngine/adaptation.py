@@ -11,28 +11,28 @@ from .errors import bad_input
 from .image import read_volume
 from .protocol import DEVICES, Adapt, Adapted, Losses, Preview
 from .training import adapt
+from .training.settings import Settings
 
 LOSSES_SECONDS = 2.0  # between two points of the curve
 
 
-def find_scans(folder) -> list:
-    """For each entry of the folder that may be a scan, by name, what reads it. Raises EngineError."""
+def scan_files(folder) -> list[Path]:
+    """Each entry of the folder that may be a scan, by name. Raises EngineError."""
     path = Path(folder)
     if not path.is_dir():
         raise bad_input("The folder of unlabelled scans does not exist.", "Check its name.")
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    return [functools.partial(read_volume, entry) for entry in entries]
+    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
 
 
 def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
     """``progress``, ``warn``, ``tell``, ``cancelled``: as in `computation.compute`. Raises EngineError."""
-    if request.device not in DEVICES or not request.minutes > 0:
+    if request.device not in DEVICES or not 0 < request.minutes < math.inf:
         raise bad_input("The device or the time is not valid.", "Choose another one.")
     scans = [functools.partial(exchange.read, request.folder, array) for array in request.scans]
     if request.scan_folder:
-        scans += find_scans(request.scan_folder)
+        scans += [functools.partial(read_volume, file) for file in scan_files(request.scan_folder)]
     examples = [functools.partial(_read_example, request.folder, example) for example in request.examples]
-    settings = adapt.Settings(request.minutes, request.device, request.seed, request.base or None)
+    settings = Settings(request.minutes, request.device, request.seed, request.base or None)
     card = adapt.adapt(
         exchange.read(request.folder, request.atlas),
         exchange.read(request.folder, request.atlas_labels, whole_numbers=True),
@@ -62,9 +62,7 @@ class _Teller:
         self._pictures = 0
 
     def __call__(self, state: adapt.Progress) -> None:
-        # Resumed, it may have spent a part of its time earlier: what is left is told from its share.
-        left = 60 * self._request.minutes * (1 - state.fraction) if state.stage == "train" else None
-        self._progress(state.stage, state.fraction, left)
+        self._progress(state.stage, state.fraction, state.seconds_left)
         now = time.monotonic()
         if state.losses and now - self._told >= LOSSES_SECONDS:
             self._told = now

@@ -9,6 +9,7 @@ Exit codes: as those of segment.
 
 import argparse
 import functools
+import math
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from . import streams
 from .cli import EXIT_CODES, prepare_process, tell
 from .failures import read_named
-from .protocol import BASE, DEVICES
+from .protocol import BASE, DEVICES, UNFINISHED
 
 LINE_SECONDS = 10.0  # between two lines of one stage
 PREVIEW = "preview.png"  # in the folder of what is not done
@@ -60,7 +61,7 @@ def parse(arguments=None) -> argparse.Namespace:
         "--without", action="append", default=[], choices=SWITCHES, help="leave a part out, to see what it is worth"
     )
     options = parser.parse_args(arguments)
-    if options.minutes <= 0:
+    if not 0 < options.minutes < math.inf:
         parser.error("--minutes must be more than 0")
     if not options.output.endswith(".rrl"):
         parser.error("--output must end in .rrl")
@@ -91,28 +92,29 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     load()  # tells in a sentence what is missing
     import SimpleITK
 
-    from .adaptation import find_scans
+    from .adaptation import scan_files
     from .image import read_labels, read_volume, write_image
     from .networks.sizes import Sizes
     from .segfile import read_structures
     from .training import adapt
+    from .training.settings import Settings, TrainerSettings
 
     switched = {
         "mutual": "mutual-ema" not in options.without,
         "optimised": "instance-optimisation" not in options.without,
-        "own": 0.0 if "own-masks" in options.without else adapt.TrainerSettings.own,
+        "own": 0.0 if "own-masks" in options.without else TrainerSettings.own,
     }
-    settings = adapt.Settings(
+    settings = Settings(
         minutes=options.minutes,
         device=options.device,
         seed=options.seed,
         base=None if options.model == FROM_NOTHING else options.model,
         teacher=options.teacher,
         sizes=Sizes(prompted="prompt" not in options.without),
-        trainer=adapt.TrainerSettings(**switched),
+        trainer=TrainerSettings(**switched),
     )
     structures = read_named(functools.partial(read_structures, values=[]), options.atlas_labels, "The atlas labels")
-    picture = Path(options.output + adapt.UNFINISHED) / PREVIEW
+    picture = Path(options.output + UNFINISHED) / PREVIEW
 
     def report(progress):
         lines(progress)
@@ -123,14 +125,16 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     def example(image, labels):
         return read_named(read_volume, image, "An example"), read_named(read_labels, labels, "An example's labels")
 
+    scans = scan_files(options.unlabeled)
     card = adapt.adapt(
         read_named(read_volume, options.atlas, "The atlas"),
         read_named(read_labels, options.atlas_labels, "The atlas labels"),
-        find_scans(options.unlabeled),
+        [functools.partial(read_volume, file) for file in scans],
         os.path.abspath(options.output),
         settings,
         examples=[functools.partial(example, *files) for files in options.example],
         names={structure.label: structure.name for structure in structures},
+        scan_names=[file.name for file in scans],
         resume=options.resume,
         report=report,
         warn=lambda text: lines.say(f"warning: {text}"),

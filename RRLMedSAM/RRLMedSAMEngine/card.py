@@ -67,7 +67,7 @@ class opened:
     def __init__(self, path):
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (*DAMAGE, ValueError) as error:  # ValueError: names that are no text
             raise bad_model("The model cannot be read: it is no model package, or it is damaged.") from error
 
     def __enter__(self) -> zipfile.ZipFile:

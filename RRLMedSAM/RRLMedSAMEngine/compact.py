@@ -34,7 +34,7 @@ def expanded(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         weights[name] = tensor.float()
         if tensor.dtype == torch.int8:
             scale = scales.pop(name, None)
-            if scale is None or scale.shape != tensor.shape[:1]:
+            if scale is None or not tensor.dim() or scale.shape != tensor.shape[:1]:
                 raise ValueError(f"{name} has no scales that fit")
             weights[name] *= scale.float().view(-1, *[1] * (tensor.dim() - 1))
     if scales:

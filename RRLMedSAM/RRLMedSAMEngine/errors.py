@@ -14,6 +14,10 @@ class EngineError(Exception):
         self.code, self.text, self.action = code, text, action
 
 
+class WritingError(EngineError):
+    """A file cannot be written: disk_full, or bad_input where the folder does not allow it."""
+
+
 class Cancelled(EngineError):
     """The user asked to stop."""
 

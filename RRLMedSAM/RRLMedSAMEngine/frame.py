@@ -17,6 +17,7 @@ from .workgrid import WorkImage
 
 MARGIN_MM, MARGIN = 6.0, 6  # mm and voxels around the structures, at least: what an affine transform leaves over
 MULTIPLE = 4  # voxels
+SMALLEST = 20  # voxels along an axis: more than one is left of it where the networks see a sixteenth
 MOST_VOXELS = 8e6
 
 
@@ -61,6 +62,7 @@ def make_frame(labels: list[Volume], spacing: float) -> Frame:
     margin = max(MARGIN_MM, MARGIN * spacing)
     spacing = max(spacing, float(np.prod(high - low + 2 * margin) / MOST_VOXELS) ** (1 / 3))
     count = np.ceil(((high - low + 2 * margin) / spacing + 1) / MULTIPLE).astype(int) * MULTIPLE
+    count = np.maximum(count, SMALLEST)
     matrix = np.diag([spacing, spacing, spacing, 1.0])
     origin = (low + high) / 2 - (count - 1) / 2 * spacing
     # On one of the atlas's voxels, so that an atlas of this spacing along these axes is not interpolated.

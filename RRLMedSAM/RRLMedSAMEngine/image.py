@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from . import dicomheader, nifti
-from .errors import EngineError, bad_input
+from .errors import WritingError, bad_input
 from .geometry import Geometry
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -57,7 +57,7 @@ def read_labels(path) -> Volume:
     if not np.issubdtype(labels.array.dtype, np.integer):
         rounded = np.rint(labels.array)
         if not np.array_equal(rounded, labels.array):
-            raise bad_input("The atlas labels are not whole numbers.", "Give a label map, not an image.")
+            raise bad_input("The labels are not whole numbers.", "Give a label map, not an image.")
         labels = Volume(rounded.astype(np.int32), labels.geometry)
     return labels
 
@@ -99,14 +99,16 @@ def write_image(image: sitk.Image, path) -> None:
         os.rmdir(folder)
 
 
-def writing_error(error: Exception, folder=None) -> EngineError:
+def writing_error(error: Exception, folder=None) -> WritingError:
     """The user's error for one of the system's or of ITK, which names no reason when a write fails."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if not full and folder is not None:
+    if not full and folder is not None and os.path.isdir(folder):
         full = shutil.disk_usage(folder).free < 1 << 20
     if full:
-        return EngineError("disk_full", "The disk is full.", "Free some space or choose another output folder.")
-    return bad_input("The result could not be written.", "Choose an output folder that you may write to.")
+        return WritingError("disk_full", "The disk is full.", "Free some space or choose another output folder.")
+    return WritingError(
+        "bad_input", "The result could not be written.", "Choose an output folder that you may write to."
+    )
 
 
 def _read(path: Path) -> sitk.Image:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from .networks.candidates import Candidates
 from .networks.model import Masks, Model, standardised
@@ -94,7 +95,9 @@ class Votes:
         asked -> voxels of the frame."""
         self._linear = torch.tensor(to_frame[:3, :3], dtype=torch.float32, device=mask.certain.device)
         self._offset = torch.tensor(to_frame[:3, 3:], dtype=torch.float32, device=mask.certain.device)
-        self._mask, self._probability = mask, mask.probability
+        self._mask = mask
+        # One more column, which nothing points to: where no voxel is doubtful there would be none to look up.
+        self._structure, self._probability = (F.pad(held, (0, 1)) for held in (mask.structure, mask.probability))
         device = mask.certain.device
         self._values = torch.from_numpy(np.concatenate([[0], values]).astype(np.int32)).to(device)
         self._index = torch.full((mask.certain.numel(),), -1, dtype=torch.int64, device=device)
@@ -122,7 +125,7 @@ class Votes:
             doubtful = index >= 0
             which = index.clamp_min(0)
             certain = self._mask.certain.view(-1)[flat]
-            for rank, (structure, probability) in enumerate(zip(self._mask.structure, self._probability)):
+            for rank, (structure, probability) in enumerate(zip(self._structure, self._probability)):
                 labels.append(self._values[torch.where(doubtful, structure[which], certain)])
                 weights.append(weight * torch.where(doubtful, probability[which], 1.0 if rank == 0 else 0.0))
         return torch.stack(labels), torch.stack(weights)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from . import package
 from .card import Card, bad_model, read_card
+from .errors import EngineError
 from .networks.model import Model
 from .networks.sizes import Sizes
 
@@ -36,11 +37,8 @@ def load(name: str, effort: str, atlas, atlas_labels, warn) -> tuple[Model, Card
     if name == INSTANT:
         return None
     if name == AUTOMATIC:
-        return _fitting(effort, atlas, atlas_labels)
-    path = find(name)
-    if not path.is_file():
-        raise bad_model("There is no such model.", "Choose auto, instant, a shipped model's name or a package (.rrl).")
-    model, card = read(path)
+        return _fitting(effort, atlas, atlas_labels, warn)
+    model, card = read(find(name))
     if card.atlas_fingerprint and card.atlas_fingerprint != package.fingerprint(atlas, atlas_labels):
         warn("The model was adapted to another atlas; it is used as a general one. Compare with the model instant.")
     return model, card
@@ -54,6 +52,8 @@ def modified(name: str) -> float | None:
 
 def read(path: Path) -> tuple[Model, Card]:
     """Raises EngineError bad_model."""
+    if not path.is_file():
+        raise bad_model("There is no such model.", "Choose a shipped model's name or a package (.rrl).")
     card, weights = package.read(path)
     model = Model(_checked_sizes(card.sizes))
     package.load_into(model, weights)
@@ -76,10 +76,18 @@ def _checked_sizes(values: dict) -> Sizes:
     return Sizes(**{**values, "channels": tuple(channels)})
 
 
-def _fitting(effort, atlas, atlas_labels) -> tuple[Model, Card] | None:
-    """The shipped model that is for this atlas, or for all, and is worth its time at this effort."""
-    cards = {path: read_card(path) for path in shipped().values()}
-    known = {card.atlas_fingerprint: path for path, card in cards.items() if _gain(card, effort) >= WORTH}
+def _fitting(effort, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
+    """The shipped model that is for this atlas, or for all, and is worth its time at this effort; none that cannot be
+    read."""
+    known = {}
+    for path in shipped().values():
+        try:
+            card = read_card(path)
+        except EngineError as error:
+            warn(error.text)
+            continue
+        if _gain(card, effort) >= WORTH:
+            known[card.atlas_fingerprint] = path
     path = known and (known.get(package.fingerprint(atlas, atlas_labels)) or known.get(ANY_ATLAS))
     return read(path) if path else None
 

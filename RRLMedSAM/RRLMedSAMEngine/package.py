@@ -3,10 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +13,8 @@ from safetensors.torch import load, save
 from . import card as cards
 from .card import CARD, WEIGHTS, Card, bad_model
 from .compact import compacted, expanded
-from .image import Volume, writing_error
+from .files import replacing
+from .image import Volume
 
 
 def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
@@ -37,23 +35,12 @@ def fingerprint(atlas: Volume, labels: list[Volume]) -> str:
 
 
 def write(path, weights: dict[str, torch.Tensor], card: Card) -> Card:
-    """Writes a package under a temporary name first; returns the card as written. Raises EngineError disk_full or
-    bad_input."""
-    path = Path(path)
+    """Writes a package; returns the card as written. Raises `errors.WritingError`."""
     content = save(compacted(weights))
     card = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as package:
-            package.writestr(CARD, json.dumps(dataclasses.asdict(card), indent=1))
-            package.writestr(WEIGHTS, content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise writing_error(error) from error
+    with replacing(path) as part, zipfile.ZipFile(part, "w") as package:
+        package.writestr(CARD, json.dumps(dataclasses.asdict(card), indent=1))
+        package.writestr(WEIGHTS, content)
     return card
 
 

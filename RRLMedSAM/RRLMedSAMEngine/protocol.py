@@ -15,6 +15,9 @@ VERSION = 1
 EFFORTS = ("fast", "balanced", "best")
 DEVICES = ("auto", "cpu", "cuda")
 BASE = "general"  # the shipped model that an adaptation begins with where no other is chosen
+UNFINISHED = (
+    ".unfinished"  # ends the name of the folder beside a package in which its training is kept until it is done
+)
 
 Row = tuple[float, float, float, float]
 Matrix = tuple[Row, Row, Row, Row]  # voxel (i, j, k) -> LPS mm, or LPS mm -> LPS mm
@@ -135,7 +138,7 @@ class Adapt:
     ``scans``: unlabelled volumes in the exchange folder; ``scan_folder``: one with files of more, or "". ``examples``:
     further volumes with labels, which have the atlas's values. ``names``: of the structures, by label value as text.
     ``output``: the package to be written, NAME.rrl. ``base``: model to begin with, or "" for none. ``resume``: go on
-    with what a `Cancel` left beside ``output``.
+    with what a `Cancel` left beside ``output``, and with the settings it had, but for the device.
     """
 
     id: int

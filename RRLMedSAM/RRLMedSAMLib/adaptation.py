@@ -16,12 +16,10 @@ from .scene import LPS_FROM_RAS, ijkToRas
 from .sceneinput import AtlasInputs, checkVolume, imageArray
 from .task import Task
 
-UNFINISHED = ".unfinished"  # ends the name of the folder beside the package where the engine keeps what is not done
-
 
 def isUnfinished(output):
     """Whether an adaptation to this package was paused, or interrupted."""
-    return os.path.isdir(output + UNFINISHED)
+    return os.path.isdir(output + protocol.UNFINISHED)
 
 
 class Adaptation(Task):

@@ -118,7 +118,12 @@ class AdaptView:
             return _("The folder of the new model does not exist.")
         if os.path.exists(output):
             return _("A model of that name exists. Choose another name.")
-        return None
+        return None if isUnfinished(output) else models.choice(self._base()).problem
+
+    def _base(self):
+        """The model that a training begins with."""
+        model = self._parameterNode.model
+        return model if model not in (models.AUTOMATIC, models.INSTANT) else protocol.BASE
 
     # ------------------------------------------------------------ the training
 
@@ -131,7 +136,6 @@ class AdaptView:
 
     def start(self):
         chosen = self._parameterNode
-        base = chosen.model if chosen.model not in (models.AUTOMATIC, models.INSTANT) else protocol.BASE
         try:
             self._task = self.logic.adapt(
                 *self._inputs(),
@@ -141,7 +145,7 @@ class AdaptView:
                 examples=self.examples(),
                 minutes=chosen.adaptMinutes,
                 device=chosen.device.value,
-                base=base,
+                base=self._base(),
                 onProgress=self.onProgress,
                 onFinished=self.onFinished,
                 onFailed=self.onFailed,

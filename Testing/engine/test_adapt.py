@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +15,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from enginekit import environment, phantom  # noqa: E402
-from RRLMedSAMEngine import adaptation, adaptcli, image, pipeline  # noqa: E402
+from RRLMedSAMEngine import adaptation, adaptcli, image, models, pipeline  # noqa: E402
 from RRLMedSAMEngine.card import read_card  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
-from RRLMedSAMEngine.training import adapt, cases, prepare, preview  # noqa: E402
+from RRLMedSAMEngine.training import adapt, cases, prepare, preview, record  # noqa: E402
+from RRLMedSAMEngine.training.settings import Settings, TrainerSettings  # noqa: E402
+from safetensors import SafetensorError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -59,7 +63,7 @@ class Run:
         self.until = until
         self.output = output
         self.readers = [functools.partial(image.read_volume, path) for path in scans]
-        self.settings = adapt.Settings(minutes=seconds / 60, device="cpu", sizes=SMALL, **settings)
+        self.settings = Settings(minutes=seconds / 60, device="cpu", sizes=SMALL, **settings)
 
     def __call__(self, resume=False):
         return adapt.adapt(
@@ -143,13 +147,73 @@ def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
     assert trained[0].startswith("step 4,")
 
 
+def paused(output, scans, **settings):
+    """An adaptation that was paused once all scans were prepared."""
+    with pytest.raises(Cancelled):
+        Run(output, scans, until=lambda p: p.stage == "train", **settings)()
+
+
+def unreadable():
+    raise AssertionError("all scans were prepared before")
+
+
+def test_a_resumed_adaptation_keeps_its_scans_and_its_settings(tmp_path, scans):
+    output = tmp_path / "mine.rrl"
+    paused(output, [scans / "a.nrrd"], seconds=4, seed=7)
+    again = Run(output, [], seconds=1, trainer=TrainerSettings(mutual=False))
+    again.readers = [unreadable]
+    card = again(resume=True)
+    assert (card.seed, card.training["mutual"], card.training["scans"]) == (7, True, 1)
+    assert card.training["minutes_given"] == pytest.approx(4 / 60)
+
+
+def test_an_unfinished_adaptation_is_of_one_atlas(tmp_path, scans):
+    paused(tmp_path / "mine.rrl", [scans / "a.nrrd"])
+    job = functools.partial(adapt._Job, ATLAS, work=tmp_path / "mine.rrl.unfinished", settings=Settings(device="cpu"))
+    fewer = Volume(np.where(LABELS.array == 9, 0, LABELS.array), LABELS.geometry)
+    with pytest.raises(EngineError, match="another atlas"):
+        job(labels=fewer, report=print, warn=print, cancelled=lambda: False)
+    same = job(labels=LABELS, report=print, warn=print, cancelled=lambda: False)
+    same.prepare([unreadable], [])
+    assert len(same.cases) == 1
+
+
+def test_a_damaged_record_is_said(tmp_path, scans):
+    paused(tmp_path / "mine.rrl", [scans / "a.nrrd"])
+    (tmp_path / "mine.rrl.unfinished" / record.NAME).write_text("{}")
+    with pytest.raises(EngineError, match="damaged"):
+        Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])(resume=True)
+
+
+def test_a_case_that_was_cut_off_is_made_again(tmp_path, scans):
+    paused(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=4)
+    (case,) = (tmp_path / "mine.rrl.unfinished").glob("*" + cases.ENDING)
+    whole = case.read_bytes()
+    case.write_bytes(whole[: len(whole) // 2])
+    assert Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])(resume=True).training["scans"] == 1
+
+
+@pytest.mark.parametrize("settings", [{"base": "nowhere.rrl"}, {"base": "instant"}, {"teacher": "nowhere.pth"}])
+def test_what_is_missing_is_said_before_anything_takes_time(tmp_path, settings):
+    run = Run(tmp_path / "mine.rrl", [], **settings)
+    run.readers = [unreadable]
+    with pytest.raises(EngineError) as caught:
+        run()
+    assert caught.value.code == "bad_model" and not run.progress
+
+
+def test_a_folder_that_does_not_exist_is_said(tmp_path, scans):
+    with pytest.raises(EngineError, match="could not be written"):
+        Run(tmp_path / "none" / "mine.rrl", [scans / "a.nrrd"])()
+
+
 def test_one_scan_is_enough(tmp_path, scans):
     assert Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=3)().training["scans"] == 1
 
 
 def test_an_adaptation_begins_with_another_model_but_for_what_is_switched_off(adapted, tmp_path):
     package = adapted[0].output
-    settings = adapt.Settings(device="cpu", base=str(package), sizes=dataclasses.replace(SMALL, prompted=False))
+    settings = Settings(device="cpu", base=str(package), sizes=dataclasses.replace(SMALL, prompted=False))
     job = adapt._Job(ATLAS, LABELS, tmp_path / "work", settings, print, print, lambda: False)
     begun, expected = job._new_model(), adapt.models.read(package)[0]
     assert begun.sizes == dataclasses.replace(expected.sizes, prompted=False) and not begun.refined.prompted
@@ -158,12 +222,19 @@ def test_an_adaptation_begins_with_another_model_but_for_what_is_switched_off(ad
 
 
 def test_the_card_names_the_model_begun_with_and_not_its_folder(adapted, tmp_path, scans):
-    run = Run(tmp_path / "next.rrl", [scans / "a.nrrd"], seconds=3, base=str(adapted[0].output))
-    assert run().training["base"] == "mine"
+    base = str(adapted[0].output)
+    card = Run(tmp_path / "next.rrl", [scans / "a.nrrd"], seconds=3, base=base)()
+    assert card.training["base"] == "mine" and os.path.dirname(base) not in str(card)
+
+
+def test_the_card_holds_the_sources_and_terms_of_the_model_begun_with(tmp_path, scans):
+    base = models.read(models.find("brain-t1"))[1]
+    card = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=1, base="brain-t1")()
+    assert set(base.sources) < set(card.sources) and base.terms in card.terms
 
 
 def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):
-    run = Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=4, trainer=adapt.TrainerSettings(optimised=False))
+    run = Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=4, trainer=TrainerSettings(optimised=False))
     assert run().training["optimised"] is False
     assert {"coarse", "refined", "registration"} <= set(run.progress[-2].losses)
 
@@ -171,6 +242,17 @@ def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):
 def test_the_same_scan_twice_is_one_scan(tmp_path, scans):
     card = Run(tmp_path / "one.rrl", [scans / "a.nrrd", scans / "a.nrrd"], seconds=3)()
     assert card.training["scans"] == 1
+
+
+def test_a_scan_that_nobody_foresaw_is_left_out_by_name(tmp_path, scans):
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=3)
+    run.readers.append(lambda: int("nan"))
+    card = adapt.adapt(
+        ATLAS, LABELS, run.readers[::-1], run.output, run.settings, scan_names=["odd", "good"],
+        report=run.report, warn=run.warnings.append, cancelled=lambda: False,
+    )  # fmt: skip
+    assert card.training["scans"] == card.training["scans_skipped"] == 1
+    assert run.warnings[0].startswith("odd was left out.")
 
 
 @pytest.mark.parametrize("names", [[], ["b.nrrd"]])
@@ -214,6 +296,24 @@ def test_a_full_disk_during_a_checkpoint_is_said_and_loses_nothing(tmp_path, sca
     monkeypatch.setattr(torch, "save", saved)
     second = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=3)
     assert second(resume=True).training["steps"] > 2
+
+
+def test_a_full_disk_while_preparing_is_no_bad_scan(tmp_path, scans, monkeypatch):
+    """safetensors names no reason: the disk has no room while the part of a file is there."""
+
+    def failing(tensors, path, metadata):
+        Path(path).write_bytes(b"part of it")
+        raise SafetensorError("I/O error")
+
+    free = {True: 0, False: 1 << 40}
+    monkeypatch.setattr(cases, "save_file", failing)
+    monkeypatch.setattr(
+        image.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[any(Path(folder).glob(".*.part"))])
+    )
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])
+    with pytest.raises(EngineError) as caught:
+        run()
+    assert caught.value.code == "disk_full" and not run.warnings
 
 
 def test_a_damaged_checkpoint_is_said(tmp_path, scans):
@@ -281,7 +381,7 @@ def test_a_wrong_command_line_is_said(capsys, arguments, text):
 
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(EngineError, match="does not exist"):
-        adaptation.find_scans(str(tmp_path / "none"))
+        adaptation.scan_files(str(tmp_path / "none"))
 
 
 def bent_example(values=(4, 9, 30)):

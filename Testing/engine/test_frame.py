@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 from RRLMedSAMEngine.frame import MARGIN_MM, MULTIPLE, frame_atlas, make_frame, numbered  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.networks.encoder import Encoder  # noqa: E402
+from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.sampling import lattice, nearest, sample  # noqa: E402
 from RRLMedSAMEngine.workgrid import WorkImage  # noqa: E402
 
@@ -67,6 +69,16 @@ def test_an_atlas_along_the_axes_is_not_interpolated():
 def test_a_large_atlas_gets_wider_voxels():
     grid = geometry(spacing=(40.0, 40.0, 40.0))
     assert make_frame([block(grid)], 0.5).spacing > 1.0
+
+
+def test_the_networks_can_see_the_frame_of_a_single_voxel():
+    labels = block(geometry(spacing=(1.0, 1.0, 1.0)))
+    labels.array[...] = 0
+    labels.array[3, 3, 3] = 1
+    frame = make_frame([labels], 1.0)
+    with torch.no_grad():
+        features = Encoder(Sizes())(torch.rand(1, 1, *frame.grid.shape))
+    assert all(bool(torch.isfinite(f).all()) and float(f.std()) > 0 for f in features)
 
 
 def test_labels_are_where_they_lie_in_space():

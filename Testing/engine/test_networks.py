@@ -152,6 +152,13 @@ def test_a_mask_votes_for_its_labels_between_its_voxels():
     assert torch.allclose((weights * (names == 70)).sum(dim=0), torch.tensor([1.0, 0.0, 0.5]), atol=0.05)
 
 
+def test_a_mask_without_a_doubtful_voxel_votes_too():
+    """A layer of the atlas may lie outside of what the target shows."""
+    votes = inference.Votes(make_prior(torch.zeros(8, 8, 8, dtype=torch.int64)), np.array([70]), np.eye(4))
+    names, weights = votes.at(torch.full((3, 2), 3.5))
+    assert not bool(names.any()) and torch.allclose(weights.sum(dim=0), torch.ones(2))
+
+
 def test_predictions_of_a_whole_frame_are_the_models_own():
     torch.manual_seed(0)
     model, labels, image = Model(SMALL), cubes(4), torch.rand(32, 32, 32)

@@ -93,6 +93,7 @@ def test_a_package_has_a_byte_for_a_weight(path, model):
         lambda stored: stored.pop("general.levels.0.1.0.weight.scale"),
         lambda stored: stored.update({"general.levels.0.1.0.weight.scale": torch.ones(3)}),
         lambda stored: stored.update({"other.scale": torch.ones(3)}),
+        lambda stored: stored.update({"one": torch.ones((), dtype=torch.int8), "one.scale": torch.ones(())}),
     ],
 )
 def test_scales_that_do_not_fit_the_weights(path, change):
@@ -134,6 +135,18 @@ def test_a_cut_off_package(path):
 def test_a_damaged_package(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    "at, byte", [(6, 0x7F), (9, 0x08)]
+)  # a version that zip does not have; a name in UTF-8, broken
+def test_a_package_with_a_damaged_list_of_files(path, at, byte):
+    content = bytearray(path.read_bytes())
+    entry = content.rfind(b"PK\x01\x02")
+    content[entry + at] |= byte
+    content[entry + 46] |= 0x80
     path.write_bytes(content)
     refusal(path)
 
@@ -281,6 +294,15 @@ def test_the_automatic_model_is_a_general_one_where_it_measured_better_everywher
     card = make_card(atlas_fingerprint=package.fingerprint(*atlas()), figures={"fast": measured(0.005)})
     package.write(tmp_path / "mine.rrl", model.state_dict(), card)
     assert models.load("auto", "fast", *atlas(), pytest.fail)[1].name == "test"
+
+
+def test_a_damaged_package_does_not_stop_the_automatic_choice(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    (tmp_path / "a.rrl").write_bytes(b"no zip at all")
+    package.write(tmp_path / "general.rrl", model.state_dict(), make_card(figures={"fast": measured(0.01)}))
+    told = []
+    assert models.load("auto", "fast", *atlas(), told.append)[1].name == "test"
+    assert len(told) == 1 and "cannot be read" in told[0]
 
 
 def test_another_atlas_than_the_models_is_a_warning(tmp_path, model):

@@ -80,6 +80,13 @@ def test_equal_seeds_draw_equal_samples(case_file):
     assert torch.equal(one.image, two.image) and torch.equal(one.truth, two.truth)
 
 
+def test_labels_that_a_person_drew_are_no_pseudo_labels(case_file):
+    drawn = Sampler(framed_atlas(), [case_file], SHAPE, generator(), drawn=[case_file])
+    found = Sampler(framed_atlas(), [case_file], SHAPE, generator())
+    assert not any(drawn.draw().pseudo for _ in range(8))
+    assert any(found.draw().pseudo for _ in range(8))
+
+
 def test_contrast_changes_leave_finite_images():
     random = generator()
     for _ in range(40):

@@ -30,5 +30,5 @@ class TeacherProjection(nn.Module):
         total = 0
         for gather, feature in zip(self.gather, features[FIRST:]):
             total = total + F.interpolate(gather(feature), size=shape, mode="nearest")
-        here = sample(F.gelu(total[0]), (voxels - (GRID - 1) / 2) / GRID)
+        here = sample(F.gelu(total[0]).float(), (voxels - (GRID - 1) / 2) / GRID)
         return self.project[axis](here.t())

@@ -10,65 +10,52 @@ import torch
 from .. import allocator, devices, inference, intensity, memory, models, package, workgrid
 from ..card import Card
 from ..checks import check_image, check_labels
-from ..errors import Cancelled, EngineError, bad_input
+from ..errors import Cancelled, EngineError, WritingError, bad_input
 from ..frame import frame_atlas, make_frame
-from ..image import Volume
+from ..image import Volume, writing_error
 from ..networks import teachers
 from ..networks.model import Model
-from ..networks.sizes import Sizes
-from . import cases, checkpoint, modelcard, networklabels, prepare
+from ..protocol import UNFINISHED
+from . import checkpoint, modelcard, networklabels, prepare, record
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
 from .preview import Preview
 from .samples import Sampler
+from .settings import Settings
 from .stopping import Stopping
-from .trainer import Settings as TrainerSettings
 from .trainer import Trainer
 
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
 CHECKPOINT_SECONDS = PREVIEW_SECONDS = 60.0
-UNFINISHED = ".unfinished"  # ends the name of the folder in which an adaptation is kept until it is done
 SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """``minutes``: for everything. ``base``: model to begin with, as `models.find` takes it, or None.
-    ``teacher``: as `teachers.open_teacher` takes it, whose features are distilled into the general encoder, or None.
-    ``sizes``, ``trainer``: what the ablations switch."""
-
-    minutes: float = 30.0
-    device: str = "auto"
-    seed: int = 0
-    base: str | None = None
-    teacher: str | None = None
-    sizes: Sizes = Sizes()
-    trainer: TrainerSettings = TrainerSettings()
 
 
 @dataclasses.dataclass
 class Progress:
-    """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``losses``: of the last steps.
-    ``preview``: now and then a picture, `Preview.draw`."""
+    """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``seconds_left``: of training.
+    ``losses``: of the last steps. ``preview``: now and then a picture, `Preview.draw`."""
 
     stage: str
     fraction: float
     text: str
+    seconds_left: float | None = None
     losses: dict = dataclasses.field(default_factory=dict)
     preview: np.ndarray | None = None
 
 
 def adapt(
-    atlas, labels, scans, output, settings, *, examples=(), names=None, resume=False, report, warn, cancelled
-) -> Card:
+    atlas, labels, scans, output, settings: Settings, *, examples=(), names=None, scan_names=None, resume=False,
+    report, warn, cancelled,
+) -> Card:  # fmt: skip
     """Writes the model package ``output`` and returns its card.
 
     ``atlas``, ``labels``: Volume. ``scans``: a callable for each unlabelled scan, which reads it: only one is in memory
     at a time. ``examples``: a callable for each further labelled scan, which reads the pair of its image and its
-    labels, with the atlas's values. ``names``: of the structures, by label value. ``report(Progress)``, ``warn(text)``
-    and ``cancelled()`` are called meanwhile. What is done is kept in a folder beside ``output`` until the package is
-    written; ``resume`` goes on from there. Raises EngineError.
+    labels, with the atlas's values. ``names``: of the structures, by label value. ``scan_names``: what warnings call
+    the scans; without them they are numbered. ``report(Progress)``, ``warn(text)`` and ``cancelled()`` are called
+    meanwhile. What is done is kept in a folder beside ``output`` until the package is written; ``resume`` goes on from
+    there, with the settings that it was begun with, but for the device. Raises EngineError.
     """
     output = Path(output)
     work = output.with_name(output.name + UNFINISHED)
@@ -78,8 +65,10 @@ def adapt(
         raise EngineError("exists", "An unfinished adaptation exists there.", "Resume it, or delete it.")
     if not scans and not examples:
         raise bad_input("There is no unlabelled scan.", "Give at least one volume like those to be segmented.")
+    if examples and not settings.trainer.optimised:
+        raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
-    job.prepare(scans, examples)
+    job.prepare(scans, examples, scan_names)
     job.train()
     report(Progress("write", 1.0, ""))
     card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem, names or {}))
@@ -90,8 +79,7 @@ def adapt(
 class _Job:
     def __init__(self, atlas, labels, work, settings, report, warn, cancelled):
         allocator.keep_freed_memory()
-        torch.manual_seed(settings.seed)
-        self.settings, self.report, self.warn, self.cancelled = settings, report, warn, cancelled
+        self.report, self.warn, self.cancelled = report, warn, cancelled
         self.atlas, self.labels = (Volume(v.array, v.geometry.rounded()) for v in (atlas, labels))
         check_image(self.atlas, "atlas", warn)
         self.values = check_labels([self.labels], self.atlas, warn)[0]
@@ -101,10 +89,33 @@ class _Job:
         image = workgrid.to_work_grid(self.atlas, self.window, self.frame.spacing, box, "cpu")
         self.device = devices.ladder(settings.device)[0].device
         self.framed = frame_atlas(self.frame, image, self.labels).to(self.device)
-        self.work = work
-        work.mkdir(mode=0o700, exist_ok=True)
-        self.spent = 0.0  # seconds, in earlier processes too
+        self.work, self.fingerprint = work, package.fingerprint(self.atlas, [self.labels])
+        known = [self.fingerprint, *self.framed.image.shape]
+        self.record = record.load(work, known) if work.exists() else self._begun(known, settings)
+        self.settings = dataclasses.replace(self.record.settings, device=settings.device)
+        torch.manual_seed(self.settings.seed)
+        teacher = self.settings.teacher
+        self.teacher = teachers.open_teacher(teacher) if teacher else None  # now: it may be missing
         self.last = time.monotonic()
+
+    def _begun(self, atlas, settings) -> record.Record:
+        """The record of a new folder. Whatever the settings name is looked at before anything takes time."""
+        base = {}
+        if settings.base is not None:
+            model, card = models.read(models.find(settings.base))
+            base = {"name": card.name, "sources": card.sources, "terms": card.terms}
+            sizes = dataclasses.replace(model.sizes, prompted=settings.sizes.prompted)
+            settings = dataclasses.replace(settings, sizes=sizes)
+        begun = record.Record(self.work, settings, atlas, base)
+        try:
+            self.work.mkdir(mode=0o700)
+            begun.save()
+        except OSError as error:
+            raise writing_error(error) from error
+        except WritingError:
+            checkpoint.remove(self.work)
+            raise
+        return begun
 
     def check(self):
         if self.cancelled():
@@ -115,44 +126,52 @@ class _Job:
         return 60 * self.settings.minutes
 
     def tick(self) -> float:
-        """Seconds spent so far."""
+        """Seconds spent before the training, in earlier processes too."""
         now = time.monotonic()
-        self.spent += now - self.last
+        self.record.spent += now - self.last
         self.last = now
-        return self.spent
+        return self.record.spent
 
     def _prepared(self) -> float:
         """The fraction of the whole that the time before the training was: at most half."""
         return min(self.tick() / self.total, 0.5)
 
-    def prepare(self, scans, examples):
-        maker = prepare.Preparation(self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device)
-        began = self.tick()
-        self.found = prepare.collect(
-            maker,
-            scans,
-            examples,
-            tell=lambda text: self.report(Progress("prepare", self._prepared(), text)),
-            warn=self.warn,
-            check=self.check,
-            is_late=lambda: self.tick() - began > PREPARING * self.total,
-        )
+    def prepare(self, scans, examples, scan_names=None):
+        self.found = self.record.kept()
+        if self.found is None:
+            maker = prepare.Preparation(
+                self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
+            )
+            self.found = prepare.collect(
+                maker,
+                scans,
+                examples,
+                scan_names or [f"Scan {number}" for number in range(1, len(scans) + 1)],
+                tell=self._tell_preparing,
+                warn=self.warn,
+                check=self.check,
+                is_late=lambda: self.tick() > PREPARING * self.total,
+            )
+            self.record.keep(self.found)
         self.cases = self.found.drawn_from()
         if not self.settings.trainer.optimised:
-            if examples:
-                raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
             self.cases = networklabels.aligned_only(self.cases, self.framed, self.work / "network")
 
+    def _tell_preparing(self, text):
+        self.report(Progress("prepare", self._prepared(), text))
+        self.record.save()
+
     def train(self):
-        model = self._new_model().to(self.device)
+        state = checkpoint.load(self.work)
+        model = (self._new_model() if state is None else Model(self.settings.sizes)).to(self.device)
         random = torch.Generator().manual_seed(self.settings.seed)
-        sampler = Sampler(self.framed, self.cases, inference.window_for(self.framed.image.shape), random)
+        window = inference.window_for(self.framed.image.shape)
+        sampler = Sampler(self.framed, self.cases, window, random, drawn=self.found.examples)
         distillation = self._distillation(random)
         self.trainer = Trainer(model, sampler, self.settings.trainer, distillation)
         stopping = Stopping(self.framed, self.cases, sampler.patch)
         preview = Preview(self.framed, self.cases[0], sampler.patch)
         done = 0.0  # seconds of training
-        state = checkpoint.load(self.work)
         if state is not None:
             self.trainer.restore(state["trainer"])
             stopping.restore(state["stopping"])
@@ -172,7 +191,8 @@ class _Job:
             done += now - self.last
             self.last = now
             text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
-            progress = Progress("train", prepared + (1 - prepared) * share, text, dict(losses))
+            fraction, left = prepared + (1 - prepared) * share, max(self.total_training - done, 0.0)
+            progress = Progress("train", fraction, text, left, dict(losses))
             if shown is None or now - shown > PREVIEW_SECONDS:
                 progress.preview, shown = preview.draw(self.trainer.average), now
             self.report(progress)
@@ -189,26 +209,24 @@ class _Job:
             if not memory.is_out_of_memory(error):
                 raise
         sampler = self.trainer.source
-        if min(sampler.patch) <= SMALLEST_PATCH:
+        if max(sampler.patch) <= SMALLEST_PATCH:
             raise EngineError("out_of_memory", "The memory does not suffice for a training.", "Choose the device CPU.")
-        sampler.patch = tuple(max(n * 3 // 4 // 2 * 2, SMALLEST_PATCH) for n in sampler.patch)
+        sampler.patch = tuple(max(n * 3 // 4 // 2 * 2, min(n, SMALLEST_PATCH)) for n in sampler.patch)
         self.warn(f"The memory did not suffice; the training goes on with parts of {sampler.patch} voxels.")
         return {}
 
     def _new_model(self) -> Model:
-        if self.settings.base is None:
-            return Model(self.settings.sizes)
-        base = models.read(models.find(self.settings.base))[0]
-        model = Model(dataclasses.replace(base.sizes, prompted=self.settings.sizes.prompted))
-        model.load_state_dict(base.state_dict())
+        model = Model(self.settings.sizes)
+        if self.settings.base is not None:
+            package.load_into(model, models.read(models.find(self.settings.base))[0].state_dict())
         return model
 
     def _distillation(self, random):
-        if self.settings.teacher is None:
+        if self.teacher is None:
             return None
         folder = self.work / "teacher"
         folder.mkdir(exist_ok=True)
-        cache = FeatureCache(teachers.open_teacher(self.settings.teacher), folder)
+        cache = FeatureCache(self.teacher, folder)
         distillation = Distillation(self.settings.sizes, cache, random)
         distillation.projection.to(self.device)
         self.report(Progress("prepare", self._prepared(), "the teacher looks at slices"))
@@ -226,29 +244,15 @@ class _Job:
 
     def card(self, name: str, names: dict) -> Card:
         """What is known of the finished model."""
-        found = self.found
-        hashes = [path.name.removesuffix(cases.ENDING) for path in found.scans]
-        labelled = f" and {len(found.examples)} more labelled" if found.examples else ""
-        return modelcard.make(
+        return modelcard.adapted(
             name,
-            self.trainer.model,
-            f"Adapted to an atlas of {len(self.values)} structures with {len(hashes)} unlabelled scans{labelled}.",
-            {
-                "scans": len(hashes),
-                "scans_skipped": found.skipped,
-                "examples": len(found.examples),
-                "scan_hashes": hashes,
-                "steps": self.trainer.steps,
-                "seconds": round(self.seconds),
-                "minutes_given": self.settings.minutes,
-                "base": models.find(self.settings.base).stem if self.settings.base else "none",  # no path of the user's
-                **dataclasses.asdict(self.settings.trainer),
-            },
-            self.settings.seed,
-            atlas_fingerprint=package.fingerprint(self.atlas, [self.labels]),
+            self.trainer,
+            self.record,
+            self.found,
+            seconds=round(self.seconds),
+            teacher=self.teacher.identity if self.teacher else "none",
+            atlas_fingerprint=self.fingerprint,
             structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.values],
             intensity=self.window.kind,
             spacing_mm=self.frame.spacing,
-            sources=["The user's own scans."],
-            terms="The user's own: see the terms of the scans.",
         )

@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..image import writing_error
+from ..files import replacing
 
 ENDING = ".case.safetensors"
 TRUST = "mean_trust"
@@ -41,20 +41,24 @@ def unlabelled(image: torch.Tensor) -> Case:
 
 
 def save(case: Case, path: Path) -> None:
-    """Written under a temporary name first. Raises EngineError disk_full or bad_input."""
+    """Raises `errors.WritingError`."""
     tensors = {
         "image": case.image.half(),
         "displacement": case.displacement.half(),
         "labels": case.labels.to(torch.int16),
         "trust": (100 * case.trust).round().to(torch.uint8),
     }
-    temporary = path.with_suffix(".part")
+    with replacing(path) as part:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, part, {TRUST: str(case.mean_trust)})
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is such a case, and none that is cut off."""
     try:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {TRUST: str(case.mean_trust)})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise writing_error(error, path.parent) from error
+        mean_trust(path)
+    except (OSError, SafetensorError):
+        return False
+    return True
 
 
 def load(path: Path, part: tuple[slice, slice, slice] = (slice(None),) * 3) -> Case:

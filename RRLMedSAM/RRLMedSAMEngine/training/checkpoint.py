@@ -7,20 +7,15 @@ from pathlib import Path
 import torch
 
 from ..errors import bad_input
-from ..image import writing_error
+from ..files import replacing
 
 NAME = "checkpoint.pt"
 
 
 def save(folder: Path, state: dict) -> None:
-    """Raises EngineError disk_full or bad_input; the checkpoint before is kept then."""
-    temporary = folder / (NAME + ".part")
-    try:
-        torch.save(state, temporary)
-        temporary.replace(folder / NAME)
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch's writer, for a full disk too
-        temporary.unlink(missing_ok=True)
-        raise writing_error(error, folder) from error
+    """Raises `errors.WritingError`; the checkpoint before is kept then."""
+    with replacing(folder / NAME) as part:
+        torch.save(state, part)
 
 
 def load(folder: Path) -> dict | None:

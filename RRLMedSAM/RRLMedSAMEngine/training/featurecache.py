@@ -1,13 +1,12 @@
 """Slices of a volume in three orientations, and a teacher's features of them, computed once and kept on the disk."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..image import writing_error
+from ..files import replacing
 from ..networks.teachers import Teacher, cell_centres
 
 
@@ -66,11 +65,5 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def _write(path: Path, values: np.ndarray) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            np.save(file, values)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise writing_error(error) from error
+    with replacing(path) as part, open(part, "wb") as file:
+        np.save(file, values)

@@ -19,6 +19,7 @@ from ..card import Card
 from ..networks import teachers
 from ..networks.model import Model
 from ..networks.sizes import Sizes
+from ..protocol import UNFINISHED
 from . import cases, checkpoint, modelcard
 from .distillation import Distillation, choose_views
 from .featurecache import FeatureCache
@@ -39,9 +40,10 @@ def train(
     """
     torch.manual_seed(seed)
     source = Synthesiser(maps, torch.Generator().manual_seed(seed), device)
-    folder = output.with_name(output.name + ".unfinished")
+    folder = output.with_name(output.name + UNFINISHED)
     folder.mkdir(mode=0o700, exist_ok=True)
     begun = base and models.read(base)
+    teacher = teacher and teachers.open_teacher(teacher)
     model = (begun[0].train() if begun else Model(Sizes())).to(device)
     distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
     trainer = Trainer(model, source, Settings(), distillation)
@@ -68,7 +70,7 @@ def train(
             "steps": trainer.steps,
             "seconds": round(done),
             "base": begun[1].training if begun else "none",
-            "teacher": teacher or "none",
+            "teacher": teacher.identity if teacher else "none",
         },
         seed,
         sources=["Label maps given to the training, random shapes."],
@@ -86,7 +88,7 @@ def _distillation(teacher, sizes, maps, folder: Path, seconds, seed, device) -> 
     source = Synthesiser(maps, random)
     for path in paths:
         cases.save(cases.unlabelled(source.draw().image[0, 0]), path)
-    distillation = Distillation(sizes, FeatureCache(teachers.open_teacher(teacher), folder), random)
+    distillation = Distillation(sizes, FeatureCache(teacher, folder), random)
     distillation.projection.to(device)
     distillation.prepare(choose_views(paths, VIEWS, random), seconds, lambda: None)
     return distillation
@@ -105,6 +107,8 @@ def main(arguments=None) -> int:
     allocator.keep_freed_memory()
     device = devices.ladder(options.device)[0].device
     maps = sorted(options.maps.glob("*.nii.gz"))
+    if not maps:
+        parser.error("--maps holds no .nii.gz file")
     card = train(
         maps, options.output, 60 * options.minutes, options.seed, device, lambda t: print(t, file=sys.stderr),
         teacher=options.teacher, base=options.model,

@@ -12,7 +12,8 @@ import torch
 
 from .. import confidence, devices, pairwise
 from ..atlas import Atlas
-from ..errors import EngineError, bad_input
+from ..errors import HOPELESS, Cancelled, WritingError, bad_input
+from ..failures import as_engine_error
 from ..frame import Frame, numbered
 from ..image import Volume
 from ..progress import Progress
@@ -40,14 +41,14 @@ class Preparation:
         self._folder, self._device = folder, device
 
     def make(self, scan: Volume, check, drawn: Volume | None = None) -> Path:
-        """The case's file, made unless it exists. Raises EngineError for a scan that cannot be used.
+        """The case's file, made unless it is there. Raises EngineError for a scan that cannot be used.
 
         ``drawn``: the labels of an example, with the atlas's values; others count as background.
         """
         volume = Volume(scan.array, scan.geometry.rounded())
         parts = [volume] if drawn is None else [volume, Volume(drawn.array, drawn.geometry.rounded())]
         path = self._folder / ("-".join(map(content_hash, parts)) + cases.ENDING)
-        if not path.exists():
+        if not cases.is_whole(path):
             case, _ = devices.with_ladder(
                 lambda step: self._case(*parts, step=step, check=check), devices.ladder(self._device), lambda _: None
             )
@@ -118,17 +119,20 @@ class Found:
         return self.scans + self.examples * max(1, round(share * len(self.scans) / len(self.examples)))
 
 
-def collect(maker: Preparation, scans, examples, *, tell, warn, check, is_late) -> Found:
-    """``scans``, ``examples``: as `adapt.adapt` has them. ``is_late()``: no further scan is prepared then, unless there
-    is none yet. ``tell(text)``, ``warn(text)`` and ``check()`` are called meanwhile. Raises EngineError.
+def collect(maker: Preparation, scans, examples, scan_names, *, tell, warn, check, is_late) -> Found:
+    """The cases of all that can be used; a scan that cannot, for whatever reason, is left out with a warning.
+
+    ``scans``, ``examples``, ``scan_names``: as `adapt.adapt` has them. ``is_late()``: no further scan is prepared
+    then, unless there is none yet. ``tell(text)``, ``warn(text)`` and ``check()`` are called meanwhile. Raises
+    EngineError.
     """
-    labelled, found, skipped = [], [], 0
+    labelled, found, skipped, failure = [], [], 0, None
     for number, example in enumerate(examples, start=1):
         check()
         tell(f"example {number} of {len(examples)}")
         image, drawn = example()
         labelled.append(maker.make(image, check, drawn))
-    for number, scan in enumerate(scans, start=1):
+    for number, (scan, name) in enumerate(zip(scans, scan_names), start=1):
         check()
         if found and is_late():
             warn(f"The time allows for {number - 1} of {len(scans)} scans; the others were left out.")
@@ -136,16 +140,23 @@ def collect(maker: Preparation, scans, examples, *, tell, warn, check, is_late) 
         tell(f"scan {number} of {len(scans)}")
         try:
             found.append(maker.make(scan(), check))
-        except EngineError as error:
+        except (Cancelled, WritingError):
+            raise
+        except Exception as error:
+            error = as_engine_error(error)
+            if error.code in HOPELESS:
+                raise error
             if error.code not in ("bad_input", "no_overlap"):
-                raise
+                failure = error
             skipped += 1
-            warn(f"Scan {number} was left out. {error.text}")
+            warn(f"{name} was left out. {error.text}")
     found = sorted(set(found))
     alike = without_strangers(found) if found else []
     if len(alike) < len(found):
         skipped += len(found) - len(alike)
         warn(f"{len(found) - len(alike)} scans were left out: they hardly look like the atlas.")
     if not alike and not labelled:
-        raise bad_input("None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy.")
+        raise failure or bad_input(
+            "None of the unlabelled scans can be used.", "Check that they show the atlas's anatomy."
+        )
     return Found(alike, sorted(set(labelled)), skipped)

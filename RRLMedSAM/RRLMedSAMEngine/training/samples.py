@@ -35,25 +35,26 @@ REACH = 12  # voxels around a patch that its motions may fetch from
 class Sample:
     """``image``: (1, 1, k, j, i), standardised. ``prior``: the candidates. ``truth``: (n, m), what the
     candidates' probabilities shall be. ``weight``: (m,), 0..1. ``atlas``: what the structures
-    are known from. ``scan``: it is a real one, not a mixture."""
+    are known from. ``pseudo``: the truth is what registration gave a real scan."""
 
     image: torch.Tensor
     prior: Candidates
     truth: torch.Tensor
     weight: torch.Tensor
     atlas: FramedAtlas
-    scan: bool
+    pseudo: bool
 
 
 class Sampler:
     """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files, on the atlas's device.
 
     ``random``: torch.Generator of the CPU, so that a seed gives the same samples on every device.
-    ``mixed``: share of deformed atlas images; ``scan_share``: of the scan in them, at most.
+    ``drawn``: the cases whose labels a person drew. ``mixed``: share of deformed atlas images; ``scan_share``: of the
+    scan in them, at most.
     """
 
-    def __init__(self, atlas: FramedAtlas, cases: list[Path], patch, random, mixed=MIXED, scan_share=1.0):
-        self.atlas, self.cases, self.random = atlas, cases, random
+    def __init__(self, atlas: FramedAtlas, cases: list[Path], patch, random, drawn=(), mixed=MIXED, scan_share=1.0):
+        self.atlas, self.cases, self.random, self._drawn = atlas, cases, random, frozenset(drawn)
         self.mixed, self.scan_share = mixed, scan_share
         self._pairs = PairSampler(atlas, cases, random)
         self.shape, self.device = atlas.image.shape, atlas.image.device
@@ -91,7 +92,8 @@ class Sampler:
         weight = weight.flatten()[prior.where]
         # Where the mask is so wrong that the right structure is no candidate there is nothing to choose.
         weight = weight * truth.amax(dim=0)
-        return Sample(standardised(image)[None, None], prior, truth, weight, self.atlas, is_scan)
+        pseudo = is_scan and path not in self._drawn
+        return Sample(standardised(image)[None, None], prior, truth, weight, self.atlas, pseudo)
 
     def pair(self) -> Pair:
         return self._pairs.draw()

@@ -41,9 +41,8 @@ class Synthesiser:
 
     def __init__(self, maps: list[Path], random: torch.Generator, device="cpu"):
         self.random, self._device = random, device
-        self._maps = [
-            torch.from_numpy(np.unique(read_labels(m).array, return_inverse=True)[1].astype(np.int16)) for m in maps
-        ]
+        arrays = (read_labels(m).array for m in maps)
+        self._maps = [torch.from_numpy(np.searchsorted(np.unique(a), a).astype(np.int16)) for a in arrays]
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=self.random))
@@ -69,7 +68,7 @@ class Synthesiser:
         target = self._rendered(anatomy, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
         self._pair = Pair(target, atlas, displacement)
         framed = FramedAtlas(atlas, labels, np.arange(1, count))
-        return Sample(standardised(target)[None, None], prior, wanted, wanted.amax(dim=0), framed, scan=False)
+        return Sample(standardised(target)[None, None], prior, wanted, wanted.amax(dim=0), framed, pseudo=False)
 
     def pair(self) -> Pair:
         """The images and the deformation of the sample drawn last."""

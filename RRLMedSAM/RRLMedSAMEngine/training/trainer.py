@@ -89,7 +89,7 @@ class Trainer:
 
     def _mask_losses(self, sample, share_done):
         count, truth = sample.atlas.count, sample.truth
-        if sample.scan and share_done > self.settings.own_from:
+        if sample.pseudo and share_done > self.settings.own_from:
             with torch.no_grad():
                 own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
