@@ -16,7 +16,8 @@ class Atlas:
     """``volume``: the image. ``labels``: label maps in its space, one for each layer of overlapping structures.
 
     What costs time and depends on no target is made when it is first asked for, and kept until another atlas is used:
-    one that comes again, from files or from the panel, is known by its content. The voxels themselves are not kept.
+    one that comes again, from files or from the panel, is known by its content. No voxels are kept but those of the
+    mirror image, at effort `best`.
     """
 
     def __init__(self, volume: Volume, labels: list[Volume]):

@@ -5,6 +5,7 @@ import numpy as np
 from .errors import EngineError, bad_input
 from .image import Volume
 
+LARGEST = 2**31  # labels are kept in 32 bits
 FEWEST = 4  # voxels along an axis below which there is no anatomy to register
 
 
@@ -26,9 +27,12 @@ def check_image(volume: Volume, what: str, warn) -> None:
 def check_labels(labels: list[Volume], atlas: Volume, warn) -> list[np.ndarray]:
     """The label values of each layer, ascending, without the background 0.
 
-    Raises EngineError for an empty segmentation or one that lies beside its atlas.
+    Raises EngineError for an empty segmentation, for one that lies beside its atlas, and for values that are none of a
+    label map.
     """
     values = [np.unique(layer.array) for layer in labels]
+    if any(int(v[0]) <= -LARGEST or int(v[-1]) >= LARGEST for v in values):
+        raise bad_input("The atlas labels have values with more than 32 bits.", "Give a label map with smaller ones.")
     values = [v[v != 0] for v in values]
     if not any(len(v) for v in values):
         raise bad_input("The atlas segmentation is empty.", "Choose the segmentation that belongs to the atlas.")

@@ -1,6 +1,7 @@
 """The devices a run can compute on, and the ladder it goes down when memory runs out."""
 
 import dataclasses
+import functools
 import gc
 
 import torch
@@ -25,10 +26,21 @@ class Step:
 
 def ladder(device: str) -> list[Step]:
     """The steps for ``auto``, ``cpu`` or ``cuda``, the best first. Raises EngineError where there is no CUDA device."""
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not has_cuda():
         raise EngineError("bad_input", "No CUDA graphics card can be used here.", "Choose the device auto or cpu.")
-    names = ["cpu"] if device == "cpu" or not torch.cuda.is_available() else ["cuda", "cpu"]
+    names = ["cpu"] if device == "cpu" or not has_cuda() else ["cuda", "cpu"]
     return [Step(torch.device(name), coarser) for name in names for coarser in (1.0, COARSER)]
+
+
+@functools.cache
+def has_cuda() -> bool:
+    """Whether a CUDA device computes: one that is too old for this PyTorch is there, and fails at the first kernel."""
+    if not torch.cuda.is_available():
+        return False
+    try:
+        return float(torch.ones(1, device="cuda") + 1) == 2
+    except RuntimeError as error:
+        return memory.is_out_of_memory(error)  # busy, which the ladder knows to handle
 
 
 def with_ladder(run, steps, warn):

@@ -21,7 +21,7 @@ def replacing(path: Path):
         yield part
         _settle(part, os.O_RDWR)
         part.replace(path)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
+        with contextlib.suppress(OSError):  # Windows opens no folder, and not every file system settles one
             _settle(path.parent, os.O_RDONLY)
     except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch's writer, for a full disk too
         # While the part is still there: that the disk is full cannot be seen any more once it is gone.

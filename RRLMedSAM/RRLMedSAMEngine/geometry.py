@@ -89,7 +89,10 @@ class Geometry:
         )
 
     def overlaps(self, other: "Geometry") -> bool:
-        """Whether the fields of view share space: a lattice of this one's points, tested in the other."""
+        """Whether the fields of view share space: a lattice of points of each, tested in the other."""
+        return self._reaches_into(other) or other._reaches_into(self)
+
+    def _reaches_into(self, other):
         steps = [np.linspace(-0.5, n - 0.5, 9) for n in self.size_ijk]
         lattice = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
         inside = other.to_voxel(self.to_lps(lattice))

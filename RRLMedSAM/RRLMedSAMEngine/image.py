@@ -14,6 +14,8 @@ from . import dicomheader, nifti
 from .errors import WritingError, bad_input
 from .geometry import Geometry
 
+UNEVEN = 0.2  # of the slices' distance, by which one of a series may lie off its place
+
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
@@ -45,21 +47,26 @@ def read_volume(path) -> Volume:
             "overlapping segments).",
             "Give a volume with one value in each voxel.",
         )
-    geometry = Geometry.from_parts(image.GetOrigin(), image.GetSpacing(), image.GetDirection(), image.GetSize()[::-1])
+    size = image.GetSize()[::-1]
+    try:
+        geometry = Geometry.from_parts(image.GetOrigin(), image.GetSpacing(), image.GetDirection(), size)
+    except ValueError as error:
+        raise bad_input("The image's position or spacing is not valid.", "Export it again.") from error
     if not geometry.is_orthonormal:
-        raise bad_input("The image's axes are not at right angles.", "Resample it to an ordinary grid first.")
+        raise _aslant()
     return Volume(sitk.GetArrayFromImage(image), geometry)
 
 
 def read_labels(path) -> Volume:
     """A label map: like `read_volume`, with values that are whole numbers; returned as integers."""
     labels = read_volume(path)
-    if not np.issubdtype(labels.array.dtype, np.integer):
-        rounded = np.rint(labels.array)
-        if not np.array_equal(rounded, labels.array):
-            raise bad_input("The labels are not whole numbers.", "Give a label map, not an image.")
-        labels = Volume(rounded.astype(np.int32), labels.geometry)
-    return labels
+    if np.issubdtype(labels.array.dtype, np.integer):
+        return labels
+    rounded = np.rint(labels.array)
+    if not np.array_equal(rounded, labels.array) or np.abs(rounded).max() >= 2**62:  # infinite, too
+        raise bad_input("The labels are not whole numbers.", "Give a label map, not an image.")
+    kind = np.int32 if np.abs(rounded).max() < 2**31 else np.int64
+    return Volume(rounded.astype(kind), labels.geometry)
 
 
 def to_sitk(volume: Volume) -> sitk.Image:
@@ -123,11 +130,17 @@ def _read(path: Path) -> sitk.Image:
         if not nifti.is_whole(path):
             raise RuntimeError("cut off")
         return sitk.ReadImage(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
+        if "orthonormal" in str(error):  # ITK's word for what it does not read at all
+            raise _aslant() from error
         raise bad_input(
             "The file cannot be read as an image: it may be damaged, or of another kind.",
             "Open it in a viewer to check it, or export it again.",
         ) from error
+
+
+def _aslant():
+    return bad_input("The image's axes are not at right angles.", "Resample it to an ordinary grid first.")
 
 
 def _read_dicom(folder: Path) -> sitk.Image:
@@ -135,10 +148,28 @@ def _read_dicom(folder: Path) -> sitk.Image:
     if len(series) != 1:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
         raise bad_input(f"The folder holds {found}.", "Give a folder with one series, or a file of one.")
-    return sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    return _read_slices(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
 
 
 def _read_series(path: Path, series: str) -> sitk.Image:
     """The whole series of a DICOM file, whose other files lie beside it."""
     files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path.parent), series)
-    return sitk.ReadImage(files if len(files) > 1 else str(path))
+    return _read_slices(files) if len(files) > 1 else sitk.ReadImage(str(path))
+
+
+def _read_slices(files) -> sitk.Image:
+    """The volume of a series. ITK puts its slices at even distances along their normal, wherever they lie."""
+    image = sitk.ReadImage(files)
+    is_uneven = "ITK_non_uniform_sampling_deviation" in image.GetMetaDataKeys()
+    for number in range(len(files)) if is_uneven else [len(files) - 1]:
+        header = sitk.ImageFileReader()
+        header.SetFileName(files[number])
+        header.ReadImageInformation()
+        off = np.subtract(header.GetOrigin(), image.TransformIndexToPhysicalPoint((0, 0, number)))
+        if np.linalg.norm(off) > UNEVEN * image.GetSpacing()[2]:
+            raise bad_input(
+                "The slices of the series do not make one even volume: some are missing or lie aslant, or it shows "
+                "several times.",
+                "Export it again, or import it in Slicer and save the volume.",
+            )
+    return image

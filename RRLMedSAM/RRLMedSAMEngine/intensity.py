@@ -8,6 +8,7 @@ from .errors import bad_input
 
 SAMPLE = 400_000  # voxels looked at to find the window; percentiles of more change nothing
 AIR_HU, DENSE_HU = -1024.0, 1500.0
+NO_IMAGE = -5000.0  # darker than any CT, its padding included
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,11 @@ def find_window(array: np.ndarray, what: str) -> Window:
             raise bad_input(f"All voxels of the {what} have the same intensity.", "Choose the image, not an empty one.")
         values = flat.reshape(-1).astype(np.float64)
     lowest = values.min()
-    if lowest <= -500 and np.percentile(values, 99.9) <= 5000 and lowest >= -5000:
+    rest = values[values > lowest]
+    if lowest < NO_IMAGE and rest.min() - lowest > np.ptp(rest) > 0:  # far from all else: what fills up the volume
+        lowest = rest.min() - 0.1 * np.ptp(rest)
+        values = np.maximum(values, lowest)
+    if lowest <= -500 and np.percentile(values, 99.9) <= 5000 and lowest >= NO_IMAGE:
         high = float(np.clip(np.percentile(values, 99.9), 300, DENSE_HU))
         return Window("CT", AIR_HU, high, (-300 - AIR_HU) / (high - AIR_HU))
     background = (values == lowest).mean()

@@ -21,18 +21,20 @@ def peak_gb() -> float:
     """Largest resident memory of this process, since `reset_peak` where the system can count anew."""
     if sys.platform.startswith("linux"):
         # Not getrusage: that counts the memory of the process that started this one, too.
-        return _linux_bytes("/proc/self/status", "VmHWM") / GB
+        with contextlib.suppress(OSError):  # not every sandbox tells it
+            return _linux_bytes("/proc/self/status", "VmHWM") / GB
     if sys.platform == "win32":
         return _windows_peak_bytes() / GB
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GB
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GB
 
 
 def reset_peak() -> None:
     """Starts `peak_gb` anew, so that a run does not report an earlier one's memory; Linux only."""
     if sys.platform.startswith("linux"):
-        with contextlib.suppress(PermissionError):  # a container may forbid it: then the process's peak is told
+        with contextlib.suppress(OSError):  # a container may forbid it: then the process's peak is told
             with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
                 file.write("5")
 
@@ -51,7 +53,7 @@ def _linux_bytes(file: str, key: str) -> int:
         for line in lines:
             if line.startswith(key + ":"):
                 return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{file} has no {key}")
+    raise OSError(f"{file} has no {key}")
 
 
 def _sysctl(name: bytes, kind) -> int:

@@ -1,6 +1,7 @@
 """A run from atlas and target to labels and deformation: the order of the stages, and nothing else."""
 
 import dataclasses
+import os
 
 import numpy as np
 import torch
@@ -96,7 +97,8 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     enlarged = abs(np.linalg.det(found.deformation.affine[:3, :3]))  # from the target to the atlas
     report = {
         "version": __version__,
-        "settings": dataclasses.asdict(settings),
+        # A package's name, not its folder's: that may be a patient's.
+        "settings": {**dataclasses.asdict(settings), "model": os.path.basename(settings.model)},
         "model": model[1].name if model else models.INSTANT,
         "device": devices.describe(step.device),
         "seconds": {stage: round(seconds, 2) for stage, seconds in clock.seconds.items()},

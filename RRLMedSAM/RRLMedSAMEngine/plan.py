@@ -30,15 +30,16 @@ EFFORTS = {
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
 SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say
 LEVELS = 4
+LARGER_ATLAS = 4  # times the effort's voxels that the atlas may have: a target may show a small part of it
 
 
-def work_spacing(target_box_mm3: float, spacings, effort: str, coarser: float = 1.0) -> float:
+def work_spacing(target_box_mm3: float, atlas_box_mm3: float, spacings, effort: str, coarser: float = 1.0) -> float:
     """Spacing of the finest work grid in mm.
 
-    ``target_box_mm3``: volume of the target's trimmed box. ``spacings``: the smallest voxel side of target and atlas:
-    finer than the coarser of the two there is nothing to match. ``coarser``: the memory ladder's factor.
+    ``target_box_mm3``, ``atlas_box_mm3``: volumes of the trimmed boxes. ``spacings``: the smallest voxel side of target
+    and atlas: finer than the coarser of the two there is nothing to match. ``coarser``: the memory ladder's factor.
     """
-    smallest = (target_box_mm3 / EFFORTS[effort].voxels) ** (1 / 3)
+    smallest = (max(target_box_mm3, atlas_box_mm3 / LARGER_ATLAS) / EFFORTS[effort].voxels) ** (1 / 3)
     return coarser * max(*spacings, smallest)
 
 

@@ -32,7 +32,7 @@ def facts() -> dict[str, str]:
 def _version(package: str) -> str:
     try:
         return str(importlib.import_module(package).__version__)
-    except (ImportError, OSError):  # OSError: a library that it needs does not load
+    except Exception:  # a library that it needs does not load, or an empty folder is left of it
         return MISSING
 
 
@@ -54,5 +54,8 @@ def _device() -> dict[str, str]:
     told = {"device": devices.describe(step.device), "torch_cuda": torch.version.cuda or NONE}
     if step.device.type == "cpu":
         return told
-    free, _total = torch.cuda.mem_get_info()
+    try:
+        free, _total = torch.cuda.mem_get_info()
+    except RuntimeError:  # other programs have all of it
+        free = 0
     return {**told, "device_memory_gb": f"{free / memory.GB:.1f}"}

@@ -6,6 +6,7 @@ and get none. What the correction does not move stays as it is.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .transfer import Transfer
 MARGIN_MM = 15.0  # around the corrected structures: how far a correction may reach
 VOXELS = 1.5e6  # of the box's work grid at most
 STEPS = 12
+REACH = 10  # voxels that these steps and the patches may go beyond the displacement there was
 MASK_SIGMA = 1.0  # voxels: a mask's border as soft as an image's
 MOVED = 0.7  # voxels of the work grid, beyond which a place is labelled anew
 
@@ -104,8 +106,11 @@ def _around(atlas, target, case, box, step, clock):
     last = np.array([p.stop - 1 for p in box[::-1]], float)
     cut = np.stack([first > 0, last < target.geometry.size_ijk - 1], axis=1)
     fixed = workgrid.to_work_grid(target, window, spacing, (first, last, cut), step.device)
-    moving = workgrid.to_work_grid(atlas.volume, atlas.window, spacing, atlas.box, step.device)
     start = _displacement(case, fixed.grid, step.device)
+    reach = spacing * (float(filters.length(start).max()) + REACH)
+    moving = workgrid.to_work_grid(
+        atlas.volume, atlas.window, spacing, _in_atlas(atlas, case.affine, fixed.grid, reach), step.device
+    )
     prompts = [pair for value in case.edited for pair in _prompts(value, atlas, case, fixed, moving)]
     level = Level(spacing, STEPS, plan.WIDTH)
     moved = registration.follow(fixed, moving, case.affine, level, start, prompts, lambda: clock.advance(1))
@@ -120,6 +125,18 @@ def _around(atlas, target, case, box, step, clock):
     agreement = sample(confidence.agreement(fixed.image, warped)[None], voxels)[0].view(part.shape).cpu().numpy()
     certainty = np.rint(certainty * agreement).astype(np.uint8)
     return _constrained(maps, certainty, distance > MOVED, case, box)
+
+
+def _in_atlas(atlas, affine, grid, reach_mm) -> tuple:
+    """The part of `Atlas.box`, like it, in which the atlas points of the grid's points lie, and ``reach_mm`` around."""
+    corners = grid.to_lps(list(itertools.product(*((0, n - 1) for n in grid.size_ijk))))
+    low, high = corners.min(axis=0) - reach_mm, corners.max(axis=0) + reach_mm
+    around = np.array(list(itertools.product(*zip(low, high))))
+    at = atlas.volume.geometry.to_voxel(around @ affine[:3, :3].T + affine[:3, 3])
+    first, last, cut = atlas.box
+    inner_first = np.clip(np.floor(at.min(axis=0)), first, last - 1)
+    inner_last = np.clip(np.ceil(at.max(axis=0)), first + 1, last)
+    return inner_first, inner_last, cut | np.stack([inner_first > first, inner_last < last], axis=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ class Exists(EngineError):
 
     def __init__(self):
         super().__init__(
-            "exists", "There is a result already.", "Give --overwrite to replace it, or another output folder."
+            "exists", "There is a result already.", "Choose another output folder, or have it replaced (overwrite)."
         )
 
 
@@ -42,6 +42,9 @@ def appearing(folder: Path, overwrite: bool):
     temporary = Path(ownership.part_of(str(folder)))
     try:
         os.makedirs(temporary)
+    except OSError as error:
+        raise writing_error(error) from error
+    try:
         claim = ownership.claim(temporary)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -53,8 +56,7 @@ def appearing(folder: Path, overwrite: bool):
             claim.close()
             os.unlink(claim.name)
             if folder.exists():
-                for file in sorted(temporary.iterdir()):
-                    os.replace(file, folder / file.name)
+                _exchange(temporary, folder)
             else:
                 os.rename(temporary, folder)
         except OSError as error:
@@ -62,6 +64,24 @@ def appearing(folder: Path, overwrite: bool):
     finally:
         claim.close()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, folder: Path):
+    """Moves the result's files from ``new`` to ``folder``. Those that were there make room first, and come back where
+    that fails: one may be held open."""
+    old = new / "old"
+    old.mkdir()
+    try:
+        for name in FILES:
+            if (folder / name).exists():
+                os.replace(folder / name, old / name)
+        for name in FILES:  # the report last: with it the result is whole
+            if (new / name).exists():
+                os.replace(new / name, folder / name)
+    except OSError:
+        for file in old.iterdir():
+            os.replace(file, folder / file.name)
+        raise
 
 
 def _refuse_to_replace(folder, overwrite):

@@ -24,7 +24,7 @@ def add(path: Path, target: str, report: dict) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with ownership.alone(path.with_name(f".{path.name}.lock")):
-            rows = [row for row in _read(path) if row[0] != target]
+            rows = [row for row in _read(path) if row and row[0] != target]
             try:
                 with open(part, "w", newline="", encoding="utf-8-sig") as file:
                     csv.writer(file).writerows([COLUMNS, *rows, *found])
@@ -42,7 +42,7 @@ def _read(path: Path) -> list[list[str]]:
             rows = list(csv.reader(file))
     except FileNotFoundError:
         return []
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, csv.Error):
         rows = []
     if not rows or tuple(rows[0]) != COLUMNS:
         raise EngineError(

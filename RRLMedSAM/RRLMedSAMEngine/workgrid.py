@@ -102,9 +102,10 @@ def plan_grid(geometry: Geometry, first: np.ndarray, last: np.ndarray, spacing: 
     return Geometry(matrix, tuple(count[::-1]))
 
 
-def box_voxels(geometry: Geometry, first: np.ndarray, last: np.ndarray, spacing: float) -> float:
-    """How many voxels a work grid of this spacing over the box has."""
-    return float(np.prod((last - first + 1) * geometry.spacing / spacing))
+def box_mm3(geometry: Geometry, box) -> float:
+    """The volume of a box, as `anatomy_box` gives it."""
+    first, last, _cut = box
+    return float(np.prod((last - first + 1) * geometry.spacing))
 
 
 def to_work_grid(volume: Volume, window: Window, spacing: float, box, device) -> WorkImage:

@@ -25,6 +25,13 @@ def _sentences(_):
         _("The image has {count} dimensions."), _("Give one 3D volume."),
         _("The image has {count} values in each voxel (colour, vectors or overlapping segments)."),
         _("Give a volume with one value in each voxel."),
+        _("The image's position or spacing is not valid."), _("Export it again."),
+        _(
+            "The slices of the series do not make one even volume: some are missing or lie aslant, or it shows several "
+            "times."
+        ),
+        _("Export it again, or import it in Slicer and save the volume."),
+        _("The atlas labels have values with more than 32 bits."), _("Give a label map with smaller ones."),
         _("The image's axes are not at right angles."), _("Resample it to an ordinary grid first."),
         _("The {what} has {size} voxels: too thin to register."),
         _("Give a volume with at least {count} voxels along each axis."),
@@ -61,7 +68,7 @@ def _sentences(_):
         _("The disk is full."), _("Free some space, then run again."),
         _("Free some space or choose another output folder."),
         _("The result could not be written."), _("Choose an output folder that you may write to."),
-        _("There is a result already."), _("Give --overwrite to replace it, or another output folder."),
+        _("There is a result already."), _("Choose another output folder, or have it replaced (overwrite)."),
         _("There is another file {name} in the output folder."), _("Move it, or choose another folder."),
         _("{name} lacks this target. {text}"),
         # models

@@ -74,8 +74,12 @@ def segment_request(folder, number=1, *, atlas=None, target=None, **settings) ->
     )
 
 
-def write_series(folder, number, description, count, modality="MR"):
-    """Writes a DICOM series of ``count`` slices (8, 9) with its number as UID and voxel value; returns its files."""
+def write_series(folder, number, description, count, modality="MR", places=None):
+    """Writes a DICOM series of ``count`` slices (8, 9) with its number as UID and voxel value; returns its files.
+
+    ``places``: of the slices, y and z in LPS mm; 2.5 mm apart without them.
+    """
+    places = places or [(0, 2.5 * k) for k in range(count)]
     folder.mkdir(parents=True, exist_ok=True)
     uid, files = f"1.2.826.0.1.3680043.2.1125.{number}", []
     writer = sitk.ImageFileWriter()
@@ -84,7 +88,7 @@ def write_series(folder, number, description, count, modality="MR"):
         part = sitk.GetImageFromArray(np.full((1, 8, 9), number, np.int16))[:, :, 0]
         tags = {
             "0008|0060": modality, "0008|103e": description, "0020|000e": uid, "0020|0011": str(number),
-            "0020|0032": f"0\\0\\{2.5 * k}", "0020|0037": "1\\0\\0\\0\\1\\0", "0020|0013": str(k),
+            "0020|0032": "0\\{}\\{}".format(*places[k]), "0020|0037": "1\\0\\0\\0\\1\\0", "0020|0013": str(k),
             "0008|0018": f"{uid}.{k + 1}",
         }  # fmt: skip
         for tag, value in tags.items():

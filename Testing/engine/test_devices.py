@@ -95,13 +95,24 @@ def test_a_failed_step_frees_its_memory_before_the_next():
 
 def test_the_ladder_follows_the_choice(monkeypatch):
     assert {step.device.type for step in devices.ladder("cpu")} == {"cpu"}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "has_cuda", lambda: True)
     assert devices.ladder("auto") == STEPS
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
     assert devices.ladder("auto") == STEPS[2:]
     with pytest.raises(EngineError) as caught:
         devices.ladder("cuda")
     assert caught.value.code == "bad_input"
+
+
+def test_a_card_that_does_not_compute_is_none(monkeypatch):
+    """As one whose architecture PyTorch no longer has."""
+
+    def failing(*_args, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", failing)
+    assert not devices.has_cuda.__wrapped__()
 
 
 def test_peak_memory_follows_what_is_used():

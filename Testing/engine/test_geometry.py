@@ -34,6 +34,12 @@ def test_matching_and_overlap():
     assert not Geometry(moved, GEOMETRY.shape).overlaps(GEOMETRY)
 
 
+def test_a_small_volume_in_a_large_one_overlaps_it_either_way_round():
+    large = Geometry.from_parts([0, 0, 0], [1, 1, 1], np.eye(3), (600, 400, 400))
+    small = Geometry.from_parts([160, 160, 305], [1, 1, 1], np.eye(3), (50, 80, 80))
+    assert large.overlaps(small) and small.overlaps(large)
+
+
 @pytest.mark.parametrize("spoil", [lambda m: m * np.nan, lambda m: m * [[0], [1], [1], [1]], lambda m: m[:3]])
 def test_an_impossible_geometry_is_refused(spoil):
     with pytest.raises(ValueError):

@@ -25,6 +25,20 @@ def test_hounsfield_units_are_recognised():
     assert (mapped[20, 22, 24] > window.foreground) and mapped[0, 0, 0] < window.foreground
 
 
+@pytest.mark.parametrize("outside, kind", [(-1000, "CT"), (0, "MR")])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_what_fills_up_a_volume_does_no_harm(outside, kind, share):
+    array = ball(inside=40, outside=outside, noise=10)
+    filled = array.copy()
+    filled[:, : int(share * array.shape[1] / 2)] = filled[:, -int(share * array.shape[1] / 2) :] = -32768
+    window = intensity.find_window(filled, "target")
+    assert window.kind == kind
+    organ = np.linalg.norm(np.stack(np.indices(array.shape), -1) - (20, 22, 24), axis=-1) < 8
+    expected = intensity.find_window(array, "target").apply(array)[organ]
+    assert np.allclose(window.apply(filled)[organ], expected, atol=0.2)
+    assert float(window.apply(filled)[organ].std()) > 0.5 * float(expected.std())
+
+
 @pytest.mark.parametrize("scale, offset", [(1, 0), (1e-4, 5), (3000, -2000)])
 def test_any_scale_of_an_unknown_image_gives_the_same(scale, offset):
     array = ball(noise=20)
@@ -76,10 +90,14 @@ def test_a_grid_of_the_same_spacing_crops_and_does_not_interpolate():
 
 def test_the_plan_follows_extent_spacing_and_effort():
     brain = 150 * 180 * 150.0
-    assert plan.work_spacing(brain, [1.0, 1.0], "balanced") == 1.0
-    assert plan.work_spacing(brain, [1.0, 0.5], "best") == 1.0  # nothing to match finer than the coarser image
+    assert plan.work_spacing(brain, brain, [1.0, 1.0], "balanced") == 1.0
+    assert plan.work_spacing(brain, brain, [1.0, 0.5], "best") == 1.0  # nothing to match finer than the coarser image
     body = 380 * 380 * 600.0
-    assert plan.work_spacing(body, [0.75, 0.75], "fast") > plan.work_spacing(body, [0.75, 0.75], "best") > 1.5
+    fast, best = (plan.work_spacing(body, body, [0.75, 0.75], effort) for effort in ("fast", "best"))
+    assert fast > best > 1.5
+    # A small part of a body is seen more finely than all of it, and not so finely that the atlas has no room.
+    part = plan.work_spacing(brain, body, [0.5, 0.5], "fast")
+    assert 0.5 < part < fast and body / part**3 < 1.01e7
     for shape, count in (((150, 180, 150), 4), ((35, 51, 35), 2), ((26, 52, 37), 2), ((10, 12, 11), 1)):
         levels = plan.levels(shape, 1.0, "balanced")
         assert len(levels) == count and levels[-1].spacing == 1.0

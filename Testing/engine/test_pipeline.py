@@ -120,6 +120,7 @@ BAD = {
     "constant atlas": lambda: {"atlas": with_array(ATLAS, np.zeros_like(ATLAS.array))},
     "nothing finite": lambda: {"target": with_array(ATLAS, np.full(ATLAS.array.shape, np.nan, np.float32))},
     "empty segmentation": lambda: {"labels": [with_array(LABELS, np.zeros_like(LABELS.array))]},
+    "labels of more than 32 bits": lambda: {"labels": [with_array(LABELS, LABELS.array.astype(np.int64) * 10**9)]},
     "one slice": lambda: {"target": Volume(ATLAS.array[:1], Geometry(ATLAS.geometry.voxel_to_lps, (1, 34, 38)))},
 }
 

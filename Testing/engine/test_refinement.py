@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from enginekit import WorkerUnderTest, files_in, phantom, rows  # noqa: E402
 from RRLMedSAMEngine import pipeline, protocol, refinement  # noqa: E402
+from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
@@ -84,6 +85,28 @@ def test_what_is_far_from_a_correction_stays():
     outside = np.ones(SHAPE, bool)
     outside[:reach, :reach, :reach] = False
     assert np.array_equal(labels.array[outside], before[outside]) and (confidence.array[outside] == 50).all()
+
+
+def test_only_the_atlas_s_part_around_the_box_is_looked_at():
+    known = Atlas(ATLAS, [LABELS])
+    whole_first, whole_last, _cut = known.box
+    part = Geometry(TARGET.geometry.voxel_to_lps @ shifted(8, 10, 12), (6, 6, 6))
+    affine = shifted(4.0, 0.0, 0.0)
+    first, last, cut = refinement._in_atlas(known, affine, part, 2.0)
+    corners = part.to_lps([[0, 0, 0], [5, 5, 5]]) + [4.0, 0.0, 0.0]
+    at = ATLAS.geometry.to_voxel(corners)
+    inside = np.clip([at.min(axis=0), at.max(axis=0)], whole_first, whole_last)
+    assert (first <= inside[0]).all() and (last >= inside[1]).all()
+    assert (
+        (first >= whole_first).all() and (last <= whole_last).all() and (last - first < whole_last - whole_first).all()
+    )
+    assert cut.any()
+
+
+def shifted(*by):
+    matrix = np.eye(4)
+    matrix[:3, 3] = by
+    return matrix
 
 
 def test_a_good_result_hardly_changes():

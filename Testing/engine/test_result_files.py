@@ -187,6 +187,28 @@ def test_a_result_is_replaced_only_when_asked(tmp_path):
     assert os.listdir(tmp_path) == ["case"]
 
 
+@pytest.mark.parametrize("held", ["labels.nii.gz", "report.json"])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_result_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, held, old):
+    """As where Windows holds a file open: the old one cannot make room, or the new one not take its place."""
+    case, real = tmp_path / "case", os.replace
+    case.mkdir()
+    for name in results.FILES:
+        (case / name).write_text("old")
+
+    def replace(source, place):
+        if source.name == held and (source.parent == case) == old and source.parent.name != "old":
+            raise PermissionError(13, "held open")
+        real(source, place)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(EngineError), results.appearing(case, True) as folder:
+        for name in results.FILES:
+            (folder / name).write_text("new")
+    assert sorted(os.listdir(case)) == sorted(results.FILES) and os.listdir(tmp_path) == ["case"]
+    assert {(case / name).read_text() for name in results.FILES} == {"old"}
+
+
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EngineError) as caught, results.appearing(tmp_path / "file" / "case", False):

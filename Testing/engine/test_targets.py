@@ -65,6 +65,21 @@ def test_a_folder_with_one_dicom_series_is_a_target(tmp_path):
     assert find_targets(str(tmp_path / "scan")) == [str(tmp_path / "scan")]
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(0, 0), (0, 2), (0, 4), (0, 8), (0, 10)],  # one is missing
+        [(0, 0), (0, 0), (0, 2), (0, 2), (0, 4)],  # two points in time
+        [(0.4 * k, 2 * k) for k in range(5)],  # the gantry was tilted
+    ],
+)
+def test_slices_that_make_no_even_volume_are_refused(tmp_path, places):
+    files = write_series(tmp_path / "scan", 1, "CT", 5, places=places)
+    for path in (tmp_path / "scan", files[0]):
+        with pytest.raises(EngineError, match="do not make one even volume"):
+            read_volume(path)
+
+
 def test_each_of_several_series_is_a_target_with_a_name_that_tells(tmp_path):
     for patient in ("Ä", "b"):
         write_series(tmp_path / patient / "DICOM", 12, "T1: sag/3D", 5)
@@ -174,3 +189,13 @@ def test_two_processes_at_once_lose_no_line(tmp_path):
         assert process.returncode == 0
     assert sorted(row[0] for row in read(path)[1:]) == sorted(f"{name} {n}" for name in "ab" for n in range(50))
     assert os.listdir(tmp_path) == [summary.FILE]
+
+
+def test_blank_lines_in_the_table_do_no_harm(tmp_path):
+    row = {"name": "Liver", "label": 4, "volume_ml": 1.5, "confidence": 90.0, "reasons": []}
+    table = tmp_path / summary.FILE
+    summary.add(table, "one", {"structures": [row]})
+    table.write_bytes(table.read_bytes() + b"\r\n")
+    summary.add(table, "two", {"structures": [row]})
+    lines = table.read_text(encoding="utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["target", "one", "two"]
