@@ -83,8 +83,8 @@ def _fitting(effort, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     for path in shipped().values():
         try:
             card = read_card(path)
-        except EngineError as error:
-            warn(error.text)
+        except EngineError:
+            warn("A model of the extension cannot be read, and is not used: see the section Set-up.")
             continue
         if _gain(card, effort) >= WORTH:
             known[card.atlas_fingerprint] = path

@@ -15,7 +15,8 @@ def facts() -> dict[str, str]:
     """Short texts by name; a package that cannot be imported has the text ``missing``.
 
     ``graphics_card``: NVIDIA's, by its driver's tool, which needs no PyTorch; absent where there is none.
-    ``torch_cuda``: the version that PyTorch was built with, or ``none``.
+    ``torch_cuda``: the version that PyTorch was built with, or ``none``. ``arrays``: ``missing`` where it cannot
+    exchange arrays with this NumPy.
     """
     found = {name: _version(name) for name in PACKAGES}
     return {
@@ -36,6 +37,17 @@ def _version(package: str) -> str:
         return MISSING
 
 
+def exchanges_arrays() -> bool:
+    """Whether PyTorch, which must be there, and NumPy work together: a PyTorch built for NumPy 1 does not with 2."""
+    import torch
+
+    try:
+        torch.zeros(1).numpy()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _graphics_card() -> dict[str, str]:
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
@@ -52,6 +64,8 @@ def _device() -> dict[str, str]:
 
     step = devices.ladder("auto")[0]
     told = {"device": devices.describe(step.device), "torch_cuda": torch.version.cuda or NONE}
+    if not exchanges_arrays():
+        told["arrays"] = MISSING
     if step.device.type == "cpu":
         return told
     try:

@@ -105,7 +105,8 @@ class AdaptView:
         if None in self._inputs():
             return _("Choose an atlas volume and an atlas segmentation above.")
         chosen = self._parameterNode
-        if not self._checked() and not chosen.adaptFolder:
+        isResumed = bool(chosen.adaptOutput) and isUnfinished(chosen.adaptOutput)  # it has its scans
+        if not isResumed and not self._checked() and not chosen.adaptFolder:
             return _("Check at least one unlabelled scan, or choose a folder of them.")
         if chosen.adaptFolder and not os.path.isdir(chosen.adaptFolder):
             return _("The folder of unlabelled scans does not exist.")
@@ -118,7 +119,7 @@ class AdaptView:
             return _("The folder of the new model does not exist.")
         if os.path.exists(output):
             return _("A model of that name exists. Choose another name.")
-        return None if isUnfinished(output) else models.choice(self._base()).problem
+        return None if isResumed else models.choice(self._base()).problem
 
     def _base(self):
         """The model that a training begins with."""

@@ -5,6 +5,7 @@ import slicer
 import slicer.util
 
 from .atlaslabels import BINARY_LABELMAP, imageFrame
+from .exchange import pieces
 from .resultnodes import readReport, refinedFrom, results, targetOf
 from .scene import ijkToRas
 from .sceneinput import imageArray
@@ -91,7 +92,11 @@ def _signatures(segmentation):
             return None
         ids = segments.GetSegmentIDsForLayer(layer, BINARY_LABELMAP)
         values = [segments.GetSegment(segmentId).GetLabelValue() for segmentId in ids]
-        sums = signatures(imageArray(image), image.GetExtent()[4::-2], shape, values)
+        array, first = imageArray(image), image.GetExtent()[4::-2]
+        sums = sum(
+            signatures(array[piece], (first[0] + piece.start, *first[1:]), shape, values)
+            for piece in pieces(array.shape)
+        )
         found.update(zip(ids, sums.tolist()))
     return found
 

@@ -15,7 +15,8 @@ def _sentences(_):
         # what is inserted into others
         _("atlas"), _("target"), _("volume"), _("label map"), _("no DICOM series"), _("{count} DICOM series"),
         _("The atlas"), _("The target"), _("The atlas labels"), _("An example"), _("An example's labels"),
-        _("The package {name}"), _("on the graphics card"), _("on the graphics card with a coarser grid"),
+        _("The package {name}"), _("Scan {number}"),
+        _("on the graphics card"), _("on the graphics card with a coarser grid"),
         _("on the processor"), _("on the processor with a coarser grid"),
         # images and labels
         _("The file does not exist."), _("Check its name."),
@@ -53,6 +54,7 @@ def _sentences(_):
         _("The effort or the device is not known."), _("The device is not known."), _("Choose another one."),
         _("No CUDA graphics card can be used here."), _("Choose the device auto or cpu."),
         _("{what} is missing, or cannot be loaded."), _("Install it."),
+        _("This PyTorch does not work with this NumPy."), _("See the section Set-up, or use the command line."),
         _("The memory does not suffice."), _("Close other programs or crop the volumes."),
         _("The memory does not suffice for these volumes."),
         _("Close other programs, crop the volumes or choose a faster effort."),
@@ -74,6 +76,7 @@ def _sentences(_):
         # models
         _("There is no such model."), _("Choose a shipped model's name or a package (.rrl)."),
         _("Choose another model."), _("Choose another model, or get the file again."), _("Do not use it."),
+        _("A model of the extension cannot be read, and is not used: see the section Set-up."),
         _("The model was adapted to another atlas; it is used as a general one. Compare with the model instant."),
         _("The model was made by another version of the extension."), _("Update the extension."),
         _("The model has other sizes than this version knows."),
@@ -92,7 +95,6 @@ def _sentences(_):
         _("None of the unlabelled scans can be used."), _("Check that they show the atlas's anatomy."),
         _("An example has none of the atlas's structures."), _("Choose the segmentation drawn on it."),
         _("Examples need instance optimisation."), _("Leave out the examples or that switch."),
-        _("Scan {number} was left out. {text}"),
         _("{count} scans were left out: they hardly look like the atlas."),
         _("The time allows for {count} of {all} scans; the others were left out."),
         _("The model package exists."), _("Choose another name."),
@@ -117,7 +119,7 @@ def _sentences(_):
         _("The bundle's folder cannot be used: {reason}."), _("Free some space there, or choose another folder."),
         _("The bundle lacks the file {name}."), _("The bundle's file {name} is damaged."),
         # the most general ones, which others must not be taken for, last
-        _("{what}: {text}"),
+        _("{name} was left out. {text}"), _("{what}: {text}"),
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import slicer
 from .errors import RunError
 from .messages import _
 from .resultnodes import markAsResult
-from .scene import placeBeside
+from .scene import placeBeside, removeWithDisplay
 
 VOLUME = "vtkMRMLVolumeArchetype"  # reads DICOM series, too
 CONFIDENCE, SEGMENTATION, REPORT = "confidence.nii.gz", "segmentation.seg.nrrd", "report.json"
@@ -34,7 +34,7 @@ def loadResult(folder, targetPath):
             row["segment"] = f"Segment_{row['label']}"
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         for node in made:
-            slicer.mrmlScene.RemoveNode(node)
+            removeWithDisplay(node)
         raise RunError(
             "bad_input", _("The result's files cannot be loaded."), _("Look for them in the output folder.")
         ) from error
@@ -50,15 +50,17 @@ def _read(kind, path, name, made):
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass(f"{kind}Node" if kind != VOLUME else "vtkMRMLScalarVolumeNode", name)
     storage = scene.AddNewNodeByClass(f"{kind}StorageNode")
-    made += [node, storage]
+    made.append(node)
+    node.SetAndObserveStorageNodeID(storage.GetID())
     storage.SetFileName(path)
     if not os.path.isfile(path) or not storage.ReadData(node):
         raise ValueError("cannot be read")
-    node.SetAndObserveStorageNodeID(storage.GetID())
     node.CreateDefaultDisplayNodes()
     return node
 
 
 def _firstFile(path):
     """Slicer reads a DICOM series by one of its files."""
-    return min(entry.path for entry in os.scandir(path) if entry.is_file()) if os.path.isdir(path) else path
+    if not os.path.isdir(path):
+        return path
+    return min(entry.path for entry in os.scandir(path) if entry.is_file() and not entry.name.startswith("."))

@@ -41,8 +41,8 @@ class Overlays:
 
     def show(self, kind, segmentation):
         """Lays ``kind`` over the target of a result."""
-        self._takeAway()
         self._remember()
+        self._takeAway()
         self.kind = kind
         target = targetOf(segmentation)
         if kind == DEFORMATION:
@@ -81,11 +81,12 @@ class Overlays:
         node = confidenceOf(segmentation)
         display = node.GetDisplayNode()
         self._undo.append((display, display.SetAndObserveColorNodeID, display.GetColorNodeID()))
-        display.SetAndObserveColorNodeID(_colours().GetID())
+        colours = _colours()
+        display.SetAndObserveColorNodeID(colours.GetID())
         legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
         legend.SetTitleText(_("Confidence, %"))
         legend.SetVisibility(True)
-        self._made.append(legend)
+        self._add(legend, colours)
         return node
 
     def _showGrid(self, transform, target):
@@ -110,15 +111,19 @@ class Overlays:
         atlas = sourcesOf(segmentation)["atlasVolume"]
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _("Atlas on the target"))
         node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
         node.SetAndObserveImageData(atlas.GetImageData())  # shared, not copied
         node.CopyOrientation(atlas)
         node.CreateDefaultDisplayNodes()
         if atlas.GetDisplayNode() is not None:
             node.GetDisplayNode().Copy(atlas.GetDisplayNode())
         node.SetAndObserveTransformNodeID(transformOf(segmentation).GetID())
-        self._made += [node.GetDisplayNode(), node]
+        self._add(node.GetDisplayNode(), node)
         return node
+
+    def _add(self, *nodes):
+        for node in nodes:
+            node.SetSaveWithScene(False)
+        self._made += nodes
 
     # ------------------------------------------------------------ before and after
 
@@ -151,10 +156,7 @@ def _composites():
 
 
 def _colours():
-    """The table of 101 colours, one for each percent."""
-    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if node.GetName() == COLOUR_NODE:
-            return node
+    """A table of 101 colours, one for each percent."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOUR_NODE)
     node.SetTypeToUser()
     node.SetNumberOfColors(101)

@@ -8,6 +8,7 @@ from slicer.util import VTKObservationMixin
 
 from .adaptview import AdaptView
 from .errors import RunError
+from .exchange import removeStaleFolders
 from .logview import LogView
 from .messages import _, timeText
 from .modelview import ModelView
@@ -52,6 +53,7 @@ class Panel(VTKObservationMixin):
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneReplaced)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        removeStaleFolders()
         self.enter()
 
     # ------------------------------------------------------------ module and scene events
@@ -65,6 +67,8 @@ class Panel(VTKObservationMixin):
         self._isEntered = False
 
     def cleanup(self):
+        if self.review.overlays.kind is not None:
+            self.review.overlays.back()
         self.setParameterNode(None)
         self.removeObservers()
         self.setup.cleanup()
@@ -105,7 +109,8 @@ class Panel(VTKObservationMixin):
     # ------------------------------------------------------------ choices and buttons
 
     def onModelChosen(self, value):
-        self._parameterNode.model = value
+        parameterNode = self._parameterNode or self.logic.getParameterNode()  # a training may outlive its scene
+        parameterNode.model = value
 
     def onApplyButton(self, _checked=False):
         self.log.clear()
@@ -192,7 +197,7 @@ class Panel(VTKObservationMixin):
     def install(self, then):
         """Asks to install what is missing, and shows how that goes; ``then()`` is called when it is there."""
         self.log.say(_("PyTorch is missing: see the section Set-up below."))
-        self.setup.offer(then)
+        self.setup.offer(lambda: then() if self._parameterNode is not None else None)  # the scene may be closed by then
         if self.setup.isBusy:
             self.ui.setupCollapsibleButton.collapsed = False
 

@@ -4,7 +4,7 @@ import enum
 import typing
 
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from .messages import _
 from .models import AUTOMATIC
@@ -56,5 +56,5 @@ class RRLMedSAMParameterNode:
     resultSegmentation: vtkMRMLSegmentationNode
     worklistOutput: str = ""
     adaptFolder: str = ""
-    adaptMinutes: int = 30
+    adaptMinutes: typing.Annotated[int, WithinRange(1, 10000)] = 30
     adaptOutput: str = ""

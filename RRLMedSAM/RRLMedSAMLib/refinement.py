@@ -165,6 +165,7 @@ class _RefinedResult:
             )
             self._labels.finish(nodes.segmentation, nodes.confidence)
             segmentation = nodes.segmentation.GetSegmentation()
+            copyEdits(origin, run.added, nodes.segmentation)
             for segmentId in run.edited:
                 segment = segmentation.GetSegment(segmentId)
                 status = STATUS.GetSegmentStatus(origin.GetSegmentation().GetSegment(segmentId))
@@ -172,7 +173,6 @@ class _RefinedResult:
                 segment.SetTag("DICOM.SegmentAlgorithmType", "SEMIAUTOMATIC")
             for segmentId in run.removed:
                 segmentation.RemoveSegment(segmentId)
-            copyEdits(origin, run.added, nodes.segmentation)
             markAsResult(nodes.segmentation, [nodes.confidence], self.report, run.inputs.byRole())
             markAsRefined(nodes.segmentation, origin)
         return nodes

@@ -56,13 +56,19 @@ class ReviewView:
         self.ui.copyEditsButton.setText(_("Kee&p {count} corrected segments").format(count=count))
 
     def _lookForEdits(self):
-        """Looks for corrections in earlier results, where these have changed: it takes a moment."""
-        others = otherResults(self._segmentation) if self._segmentation is not None else []
-        looked = [self._segmentation, *((node, changeTime(node)) for node in others)]
-        if looked != self._looked:
-            edits = [(node, editedSegments(node)) for node in others]
-            self._edits = [(node, segmentIds) for node, segmentIds in edits if segmentIds]
-            self._looked = looked
+        """Looks for corrections in other results, where these have changed: it takes a moment. A segment that was
+        corrected in this one later than in the other is not among them."""
+        shown = self._segmentation
+        others = otherResults(shown) if shown is not None else []
+        looked = [(node, changeTime(node)) for node in [shown, *others] if node is not None]
+        if looked == self._looked:
+            return
+        self._looked, self._edits = looked, []
+        for node, changed in looked[1:]:
+            own = editedSegments(shown) if changed < looked[0][1] else []
+            segmentIds = [segmentId for segmentId in editedSegments(node) if segmentId not in own]
+            if segmentIds:
+                self._edits.append((node, segmentIds))
 
     def forget(self):
         """The scene is closed."""

@@ -60,10 +60,12 @@ def hardenedCopy(node):
 
 
 def removeWithDisplay(node):
-    """Removes a displayable node and its display nodes."""
+    """Removes a displayable node with its display nodes, and what it was read with."""
     scene = node.GetScene()
-    for display in [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]:
-        scene.RemoveNode(display)
+    for other in [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]:
+        scene.RemoveNode(other)
+    if node.GetStorageNode() is not None:
+        scene.RemoveNode(node.GetStorageNode())
     scene.RemoveNode(node)
 
 

@@ -28,6 +28,9 @@ def rows(facts, added):
     if facts is not None:
         found.append(Row(_("Python"), f"{facts['python']}, {facts['system']}"))
         found += [_package(name, facts[name]) for name in PACKAGES]
+        if facts.get("arrays") == MISSING:
+            state = _("does not work with this PyTorch: no run can succeed. README: what it can and cannot do.")
+            found.append(Row(_("NumPy {version}").format(version=facts["numpy"]), state, False))
         if "device" in facts:
             found.append(_device(facts))
         if "device_memory_gb" in facts:

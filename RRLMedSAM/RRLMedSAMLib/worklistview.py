@@ -138,18 +138,16 @@ class WorklistView:
         self._onChanged()
 
     def _show(self, entry):
-        if entry.path is None:
-            segmentation = entry.segmentation
-            if not slicer.mrmlScene.IsNodePresent(segmentation):
+        if entry.segmentation is None or not slicer.mrmlScene.IsNodePresent(entry.segmentation):
+            if entry.path is None:
                 self._say(_("The result is no longer in the scene. Segment the target again."))
                 return
-        else:
-            try:
-                segmentation = loadResult(entry.output, entry.path)
+            try:  # once: a second copy would be without what was corrected in the first
+                entry.segmentation = loadResult(entry.output, entry.path)
             except RunError as error:
                 self._say(str(error))
                 return
-        self._onShow(segmentation)
+        self._onShow(entry.segmentation)
 
     # ------------------------------------------------------------ what is shown
 

@@ -10,6 +10,8 @@ import time
 import pytest
 from enginekit import HERE, WorkerUnderTest, environment, gone_within, rows
 from RRLMedSAMEngine import __version__, probe, protocol
+from RRLMedSAMEngine.errors import EngineError
+from RRLMedSAMEngine.worker import load
 
 NOTHING = protocol.Array("nothing.npy", rows([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
 
@@ -76,6 +78,20 @@ def test_the_probe_tells_of_a_graphics_card_without_torch(start, without_torch, 
     worker = start(path=[without_torch])
     worker.send(protocol.Probe(8))
     assert worker.wait_for(protocol.Probed).facts.get("graphics_card") == card
+
+
+@pytest.mark.needs_torch
+def test_the_probe_tells_of_a_pytorch_for_another_numpy(monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch is missing")
+    assert "arrays" not in probe.facts()
+
+    def numpy(*_args):
+        raise RuntimeError("Numpy is not available")
+
+    monkeypatch.setattr(torch.Tensor, "numpy", numpy)
+    assert probe.facts()["arrays"] == probe.MISSING
+    with pytest.raises(EngineError, match="does not work with this NumPy"):
+        load()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the pretended tool of the driver is a script")

@@ -7,7 +7,15 @@ MODULE = Path(__file__).resolve().parents[2] / "RRLMedSAM"
 ENGINE = sorted(MODULE.glob("RRLMedSAMEngine/**/*.py"))
 BUNDLE = MODULE / "RRLMedSAMLib" / "bundle.py"
 # Each call: how many arguments come before what is wrong and what to do.
-ERRORS = {"EngineError": 1, "RunError": 1, "bad_input": 0, "bad_model": 0, "BundleError": 0, "Problem": 0}
+ERRORS = {
+    "EngineError": 1,
+    "WritingError": 1,
+    "RunError": 1,
+    "bad_input": 0,
+    "bad_model": 0,
+    "BundleError": 0,
+    "Problem": 0,
+}
 NOTES = {"warn": 0, "note": 0}
 
 

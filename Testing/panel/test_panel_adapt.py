@@ -223,6 +223,39 @@ def test_closing_the_scene_ends_nothing_but_the_choice(user, scene, tmp_path):
     assert isUnfinished(str(tmp_path / "mine.rrl"))
 
 
+def test_a_model_that_is_done_after_its_scene_was_closed_is_selected(user, scene, tmp_path):
+    prepare(user, tmp_path)
+    (tmp_path / "mine.rrl.unfinished").mkdir()  # so that the fake is done at once
+    user.ui.adaptButton.click()
+    user.loaded.exit()
+    user.wait(lambda: user.panel.adapting._task.state != "preparing")
+    scene.Clear()
+    user.wait(lambda: not user.logic.isBusy)
+    assert user.logic.getParameterNode().model == str(tmp_path / "mine.rrl")
+
+
+def test_a_training_is_resumed_without_its_scans(user, tmp_path):
+    (tmp_path / "mine.rrl.unfinished").mkdir()
+    user.ui.adaptOutputEdit.setText(str(tmp_path / "mine.rrl"))
+    pump()
+    assert user.ui.adaptButton.enabled and user.ui.adaptButton.text == "Res&ume"
+    user.ui.adaptButton.click()
+    user.wait(lambda: not user.logic.isBusy)
+    assert json.loads((tmp_path / "mine.rrl").read_text())["scans"] == []
+
+
+def test_the_time_is_a_number_of_minutes(user):
+    box = user.ui.adaptMinutesSpinBox
+    assert (box.minimum, box.maximum, box.value) == (1, 10000, 30)
+
+
+def test_a_model_that_is_gone_is_told_before_a_training(user, tmp_path):
+    prepare(user, tmp_path)
+    user.logic.getParameterNode().model = str(tmp_path / "gone.rrl")
+    pump()
+    assert not user.ui.adaptButton.enabled and "cannot be found" in user.ui.adaptButton.toolTip
+
+
 def test_a_script_adapts_without_a_panel(fakeLogic, nodes, tmp_path):
     logic = fakeLogic("trainer", tmp_path)
     (tmp_path / "mine.rrl.unfinished").mkdir()

@@ -51,7 +51,8 @@ def german(monkeypatch):
         "{what}: {text}": "{what}: {text}",
         "The file does not exist.": "Die Datei fehlt.",
         "{percent} % of the {what}'s voxels are not a number; they count as background.": "{percent} % des {what}",
-        "Scan {number} was left out. {text}": "Bild {number} entfiel. {text}",
+        "{name} was left out. {text}": "{name} entfiel. {text}",
+        "Scan {number}": "Bild {number}",
     }
     monkeypatch.setattr(enginetexts, "_", lambda text: texts.get(text, text))
 

@@ -149,6 +149,12 @@ def test_names_colours_additions_and_removals_by_hand_stay(user):
     assert np.array_equal(found, where)
 
 
+def test_a_corrected_segment_that_the_atlas_no_longer_has_stays(user, nodes):
+    drawn = correct(result(user))
+    nodes[1].GetSegmentation().RemoveSegment("id-lung")
+    assert np.array_equal(mask(refine(user), "lung"), drawn)
+
+
 def test_without_a_correction_it_says_what_to_do(user, scene):
     count = scene.GetNumberOfNodes()
     user.ui.refineButton.click()

@@ -264,6 +264,30 @@ def test_the_atlas_flickers_where_the_transform_brings_it(user, slices, nodes, s
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
 
 
+@pytest.mark.parametrize("kind", ["confidence", "deformation", "atlas"])
+def test_back_brings_the_user_s_own_foreground_again(user, slices, scene, kind):
+    own = phantom.volume(scene, "PET", (18, 26, 30))
+    for each in slices:
+        each.SetForegroundVolumeID(own.GetID())
+        each.SetForegroundOpacity(0.4)
+    getattr(user.ui, f"{kind}OverlayButton").click()
+    user.ui.confidenceOverlayButton.click() if kind != "confidence" else None  # from one to the next
+    user.ui.backButton.click()
+    assert all((c.GetForegroundVolumeID(), c.GetForegroundOpacity()) == (own.GetID(), 0.4) for c in slices)
+
+
+def test_nothing_of_an_overlay_is_saved_or_left_when_the_module_is_reloaded(user, slices, scene):
+    def saved():
+        return {n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLNode") if n.GetSaveWithScene()}
+
+    before, all_before = saved(), scene.GetNumberOfNodes()
+    for button in (user.ui.confidenceOverlayButton, user.ui.atlasOverlayButton):
+        button.click()
+        assert saved() == before
+    user.panel.cleanup()
+    assert scene.GetNumberOfNodes() == all_before and slices[0].GetForegroundVolumeID() is None
+
+
 def test_what_is_no_longer_in_the_scene_cannot_be_shown(user, nodes, scene):
     scene.RemoveNode(nodes[0])
     assert not user.ui.atlasOverlayButton.enabled and user.ui.deformationOverlayButton.enabled
@@ -347,6 +371,20 @@ def test_what_is_corrected_later_in_an_earlier_result_can_be_kept_too(user):
     user.panel.update()
     assert not user.isShown("copyEditsButton")  # not offered again
     draw(first, np.roll(corrected, 1, axis=1))
+    user.panel.update()
+    assert user.isShown("copyEditsButton")
+
+
+def test_a_newer_correction_is_not_offered_to_be_replaced(user):
+    first = result(user)
+    draw(first, np.roll(mask(first), 2, axis=2))
+    user.click()
+    second = result(user)
+    newer = np.roll(mask(second), 1, axis=1)
+    draw(second, newer)
+    user.panel.update()
+    assert not user.isShown("copyEditsButton")
+    draw(first, np.roll(mask(first, "liver"), 1, axis=2), "liver")  # corrected in the first one alone
     user.panel.update()
     assert user.isShown("copyEditsButton")
 

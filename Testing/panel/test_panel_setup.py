@@ -120,6 +120,13 @@ def test_a_pytorch_that_fits_is_right(user, record, facts):
     assert user.ui.setupStatusLabel.text == "Everything is there." and not user.ui.setupInstallButton.enabled
 
 
+def test_a_pytorch_for_another_numpy_is_told(user, record):
+    user.worker("probed", "torch=2.2.2", "numpy=2.0.2", "arrays=missing")
+    openSection(user)
+    assert rows(user)["NumPy 2.0.2"].startswith("\u2717 does not work with this PyTorch")
+    assert not user.ui.setupInstallButton.enabled  # it would change nothing
+
+
 def test_a_driver_that_is_too_old_is_told_but_no_installation_is_offered(user, record, monkeypatch):
     user.worker("probed", "torch=2.10.0+cu126", "graphics_card=RTX", "torch_cuda=12.6")
     monkeypatch.setattr(user.logic, "probe", withoutMemory(user.logic.probe))

@@ -409,6 +409,10 @@ def test_files_stay_files_until_they_are_shown(user, files, monkeypatch, scene):
     target = segmentation.GetNodeReference("RRLMedSAM.target")
     assert slicer.util.arrayFromVolume(target).shape == SHAPE
     assert slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "Segment_1", target).any()
+    count = scene.GetNumberOfNodes()
+    row = [entry.path and entry.name for entry in entries(user)].index("Müller, Ä_ö 日本")
+    button(user, row).click()
+    assert user.logic.getParameterNode().resultSegmentation is segmentation and scene.GetNumberOfNodes() == count
 
 
 def test_each_series_of_a_dicom_folder_is_listed_segmented_and_shown(user, tmp_path, monkeypatch):

@@ -63,8 +63,8 @@ def adapt(
         raise EngineError("exists", "The model package exists.", "Choose another name.")
     if work.exists() and not resume:
         raise EngineError("exists", "An unfinished adaptation exists there.", "Resume it, or delete it.")
-    if not scans and not examples:
-        raise bad_input("There is no unlabelled scan.", "Give at least one volume like those to be segmented.")
+    if not work.exists():  # what was begun may have its scans already
+        _check_there_are_scans(scans, examples)
     if examples and not settings.trainer.optimised:
         raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
@@ -74,6 +74,11 @@ def adapt(
     card = package.write(output, job.trainer.average.state_dict(), job.card(output.stem, names or {}))
     checkpoint.remove(work)
     return card
+
+
+def _check_there_are_scans(scans, examples):
+    if not scans and not examples:
+        raise bad_input("There is no unlabelled scan.", "Give at least one volume like those to be segmented.")
 
 
 class _Job:
@@ -139,6 +144,7 @@ class _Job:
     def prepare(self, scans, examples, scan_names=None):
         self.found = self.record.kept()
         if self.found is None:
+            _check_there_are_scans(scans, examples)
             maker = prepare.Preparation(
                 self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
             )
