@@ -26,7 +26,9 @@ class Exists(EngineError):
 
     def __init__(self):
         super().__init__(
-            "exists", "There is a result already.", "Choose another output folder, or have it replaced (overwrite)."
+            "exists",
+            "There is a result already.",
+            "Choose another output folder, or have it replaced (--overwrite; in a script overwrite=True).",
         )
 
 

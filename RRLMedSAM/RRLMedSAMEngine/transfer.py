@@ -12,6 +12,7 @@ from .mirror import SILENT
 from .sampling import lattice, nearest, sample
 
 MODEL_SHARE = 0.5  # a model's weight beside the patches'; 0.4 to 0.6 are as good
+LARGER_SHARE = 0.85  # beside the partial volumes, which see no image
 MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
 
 
@@ -74,7 +75,8 @@ class Transfer:
         """
         ballots = self.ballots(maps, geometry, found, check, patches=patches, second=second, within=within)
         if ask:
-            ballots = self.joined(maps, ballots, ask(maps), geometry, check)
+            share = MODEL_SHARE if patches else LARGER_SHARE
+            ballots = self.joined(maps, ballots, ask(maps), geometry, check, share)
         self.judge(maps, certainty, ballots, geometry, found, check)
 
     def ballots(
@@ -95,7 +97,7 @@ class Transfer:
             held.reshape(-1)[ballot.where] = ballot.candidates[0]
         return ballots
 
-    def joined(self, maps, ballots, votes, geometry, check, share=MODEL_SHARE) -> list[Ballot]:
+    def joined(self, maps, ballots, votes, geometry, check, share) -> list[Ballot]:
         """The layers' ``ballots`` with a trained model's ``votes``, whose weight is ``share``."""
         index = self._near_borders(maps, geometry, MODEL_REACH)
         extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]

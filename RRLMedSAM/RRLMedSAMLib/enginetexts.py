@@ -70,7 +70,8 @@ def _sentences(_):
         _("The disk is full."), _("Free some space, then run again."),
         _("Free some space or choose another output folder."),
         _("The result could not be written."), _("Choose an output folder that you may write to."),
-        _("There is a result already."), _("Choose another output folder, or have it replaced (overwrite)."),
+        _("There is a result already."),
+        _("Choose another output folder, or have it replaced (--overwrite; in a script overwrite=True)."),
         _("There is another file {name} in the output folder."), _("Move it, or choose another folder."),
         _("{name} lacks this target. {text}"),
         # models

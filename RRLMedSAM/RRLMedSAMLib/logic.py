@@ -7,6 +7,7 @@ from RRLMedSAMEngine.targets import target_name
 
 from . import messages
 from .adaptation import Adaptation
+from .exchange import removeStaleFolders
 from .filerun import FileRun
 from .probe import ProbeTask
 from .refinement import Refinement
@@ -26,6 +27,7 @@ class OneShotLogic:
     """
 
     def __init__(self, timer=None, worker=None):
+        removeStaleFolders()
         self.worker = worker or WorkerProcess()
         self._run = None
         self._callbacks = {}

@@ -58,7 +58,9 @@ class Overlays:
             self._flicker.start()
 
     def back(self):
-        """Takes the overlay away."""
+        """Takes the overlay away, if there is one."""
+        if self.kind is None:
+            return
         self._takeAway()
         for composite in _composites():
             for set_, value in self._before.get(composite.GetID(), []):

@@ -8,7 +8,6 @@ from slicer.util import VTKObservationMixin
 
 from .adaptview import AdaptView
 from .errors import RunError
-from .exchange import removeStaleFolders
 from .logview import LogView
 from .messages import _, timeText
 from .modelview import ModelView
@@ -53,7 +52,6 @@ class Panel(VTKObservationMixin):
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneReplaced)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
-        removeStaleFolders()
         self.enter()
 
     # ------------------------------------------------------------ module and scene events
@@ -67,8 +65,7 @@ class Panel(VTKObservationMixin):
         self._isEntered = False
 
     def cleanup(self):
-        if self.review.overlays.kind is not None:
-            self.review.overlays.back()
+        self.review.overlays.back()
         self.setParameterNode(None)
         self.removeObservers()
         self.setup.cleanup()
@@ -109,8 +106,7 @@ class Panel(VTKObservationMixin):
     # ------------------------------------------------------------ choices and buttons
 
     def onModelChosen(self, value):
-        parameterNode = self._parameterNode or self.logic.getParameterNode()  # a training may outlive its scene
-        parameterNode.model = value
+        (self._parameterNode or self.logic.getParameterNode()).model = value  # a training may outlive its scene
 
     def onApplyButton(self, _checked=False):
         self.log.clear()
@@ -178,8 +174,7 @@ class Panel(VTKObservationMixin):
 
     def showResult(self, segmentation):
         """Shows a result's figures, and its target in the slices."""
-        parameterNode = self._parameterNode or self.logic.getParameterNode()
-        parameterNode.resultSegmentation = segmentation
+        (self._parameterNode or self.logic.getParameterNode()).resultSegmentation = segmentation
         showInSlices(targetOf(segmentation))
 
     def onFailed(self, run):

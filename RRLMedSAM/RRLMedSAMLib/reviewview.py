@@ -39,8 +39,7 @@ class ReviewView:
     def show(self, segmentation):
         """``segmentation``: a result's node, or None."""
         if segmentation is not self._segmentation:
-            if self.overlays.kind is not None:
-                self.overlays.back()
+            self.overlays.back()
             self._segmentation = segmentation
         isOne = segmentation is not None
         for kind, button in self._buttons.items():

@@ -3,9 +3,11 @@
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ship mine.rrl --name brain-t1 --summary TEXT
         --source TEXT --terms TEXT --results out/results.json
 
-``--source`` and ``--results`` may be repeated; the results are the benchmark's, with the instant form beside the model
-under its new name or that of its file.
-Writes Resources/Models/NAME.rrl anew, with the weights as they are.
+Of several models, which must have been trained from the same one, the mean of the weights is taken (Wortsman et al.,
+ICML 2022), with the card of the first. ``--source`` and ``--results`` may be repeated; the results are the benchmark's,
+with the instant form beside the model under its new name or that of its file. Without results the card has no figures:
+ship it so, measure it under its name, and ship it again.
+Writes Resources/Models/NAME.rrl anew.
 """
 
 import argparse
@@ -32,20 +34,23 @@ def figures(results: list[Path], names: set[str]) -> dict:
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="+")
     parser.add_argument("--name", required=True)
     parser.add_argument("--summary", required=True)
     parser.add_argument("--source", required=True, action="append")
     parser.add_argument("--terms", required=True)
-    parser.add_argument("--results", required=True, action="append", type=Path)
+    parser.add_argument("--results", default=[], action="append", type=Path)
     options = parser.parse_args(arguments)
-    card, weights = package.read(options.model)
+    cards, weights = zip(*map(package.read, options.model))
+    names = {options.name, *(path.stem for path in options.model)}
+    training = {**cards[0].training, "mean_of": len(cards), "steps": sum(card.training["steps"] for card in cards)}
     card = dataclasses.replace(
-        card, name=options.name, summary=options.summary, sources=options.source, terms=options.terms,
-        figures=figures(options.results, {options.name, options.model.stem}),
+        cards[0], name=options.name, summary=options.summary, sources=options.source, terms=options.terms,
+        training=training, figures=figures(options.results, names),
     )  # fmt: skip
     models.FOLDER.mkdir(exist_ok=True)
-    package.write(models.FOLDER / (options.name + models.ENDING), weights, card)
+    mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
+    package.write(models.FOLDER / (options.name + models.ENDING), mean, card)
     print(json.dumps(card.figures, indent=1))
 
 
