@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from .image import writing_error
+from .ownership import part_of
 
 
 @contextlib.contextmanager
@@ -16,7 +17,7 @@ def replacing(path: Path):
     Raises `errors.WritingError` where the system or the writer fails; ``path`` is then as it was.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = Path(part_of(str(path)))
     try:
         yield part
         _settle(part, os.O_RDWR)

@@ -47,9 +47,9 @@ def is_abandoned(folder) -> bool:
     return True
 
 
-def part_of(folder: str) -> str:
-    """The hidden folder beside ``folder`` in which this process collects its files before they appear."""
-    place, name = os.path.split(folder)
+def part_of(path: str) -> str:
+    """The hidden file or folder beside ``path`` in which this process collects what shall appear there."""
+    place, name = os.path.split(path)
     return os.path.join(place, f".{name}.{os.getpid()}.part")
 
 

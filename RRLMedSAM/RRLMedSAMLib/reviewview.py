@@ -63,9 +63,10 @@ class ReviewView:
         if looked == self._looked:
             return
         self._looked, self._edits = looked, []
+        own = editedSegments(shown) if any(changed < looked[0][1] for _node, changed in looked[1:]) else []
         for node, changed in looked[1:]:
-            own = editedSegments(shown) if changed < looked[0][1] else []
-            segmentIds = [segmentId for segmentId in editedSegments(node) if segmentId not in own]
+            isOlder = changed < looked[0][1]
+            segmentIds = [each for each in editedSegments(node) if not (isOlder and each in own)]
             if segmentIds:
                 self._edits.append((node, segmentIds))
 
