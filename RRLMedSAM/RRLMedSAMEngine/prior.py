@@ -12,32 +12,48 @@ COUNT = 4  # candidates of a voxel; more than four structures hardly ever meet
 # training would first have to bring them back.
 SIGMAS = (0.5, 1.5)
 RAREST = 0.02  # share below which a structure is no candidate
+BITS, LAST = 32, 2**32 - 1  # of a structure's number, and the last one
+TOGETHER = 20_000_000  # voxels of one-hot maps that a graphics card smooths at once: 80 MB
 
 
 def make_prior(labels: torch.Tensor) -> Candidates:
     """The candidates near each voxel of warped ``labels`` (k, j, i) int, 0 and above.
 
-    The top `COUNT` of the one-hot maps smoothed by the mean of the Gaussians `SIGMAS`, found structure by structure in
-    boxes: no map of all structures is ever held.
+    The top `COUNT` of the one-hot maps smoothed by the mean of the Gaussians `SIGMAS`: no map of all structures is ever
+    held.
     """
-    shape = labels.shape
-    best = torch.zeros(COUNT, *shape, device=labels.device)
-    structure = torch.zeros(COUNT, *shape, dtype=torch.int64, device=labels.device)
+    shape, device = labels.shape, labels.device
+    # A share, whose bits are in the order of its size, and below it the structure: one number to be sorted by.
+    best = torch.full((COUNT, *shape), LAST, dtype=torch.int64, device=device)
     reach = len(filters.gaussian_kernel(max(SIGMAS))) - 1
-    for value, box in boxes(labels, reach):
-        here = (labels[box] == value).to(torch.float32)
-        share = sum(filters.gaussian(here, sigma) for sigma in SIGMAS) / len(SIGMAS)
-        who = torch.full(share.shape, value, dtype=torch.int64, device=labels.device)
-        # The new one moves down the sorted list until it meets a larger one.
-        for rank in range(COUNT):
-            held, holder = best[rank][box], structure[rank][box]
-            larger = share > held
-            best[rank][box], share = torch.where(larger, share, held), torch.where(larger, held, share)
-            structure[rank][box], who = torch.where(larger, who, holder), torch.where(larger, holder, who)
-    where = (best[1] > RAREST).flatten().nonzero()[:, 0]
-    shares = best.flatten(1)[:, where]
+    for values, box in _parts(labels, reach):
+        here = (labels[box] == values.view(-1, 1, 1, 1)).to(torch.float32)
+        shares = sum(filters.gaussian(here, sigma) for sigma in SIGMAS) / len(SIGMAS)
+        for share, value in zip(shares, values.tolist()):
+            new = (share.view(torch.int32).to(torch.int64) << BITS) + (LAST - value)
+            for held in best:  # it moves down the sorted list until it meets a larger one
+                held = held[box]
+                smaller = torch.minimum(held, new)
+                torch.maximum(held, new, out=held)
+                new = smaller
+    shares = (best >> BITS).to(torch.int32).view(torch.float32)
+    structure = LAST - (best & LAST)
+    where = (shares[1] > RAREST).flatten().nonzero()[:, 0]
+    shares = shares.flatten(1)[:, where]
     logits = torch.where(shares > RAREST, shares.clamp_min(RAREST).log(), NEVER)
     return Candidates(structure[0], where, structure.flatten(1)[:, where], logits)
+
+
+def _parts(labels: torch.Tensor, reach: int):
+    """The values in ``labels``, (g,), and where to look for them: on a processor one by one in small boxes, on a
+    graphics card, where starting an operation takes longer than the operation, several at once everywhere."""
+    if labels.device.type == "cpu":
+        for value, box in boxes(labels, reach):
+            yield torch.tensor([value]), box
+    else:
+        everywhere = (slice(None),) * 3
+        for values in labels.unique().split(max(TOGETHER // labels.numel(), 1)):
+            yield values, everywhere
 
 
 def boxes(labels: torch.Tensor, reach: int):

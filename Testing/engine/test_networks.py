@@ -5,7 +5,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 import numpy as np  # noqa: E402
-from RRLMedSAMEngine import inference  # noqa: E402
+from RRLMedSAMEngine import filters, inference  # noqa: E402
+from RRLMedSAMEngine import prior as prior_module  # noqa: E402
 from RRLMedSAMEngine.networks.blocks import Kernel3, depth_to_space, space_to_depth  # noqa: E402
 from RRLMedSAMEngine.networks.candidates import NEVER, Candidates  # noqa: E402
 from RRLMedSAMEngine.networks.encoder import Encoder, parameter_count  # noqa: E402
@@ -102,6 +103,31 @@ def test_each_voxels_vote_is_shared_among_its_candidates_alone():
     assert float(prior.probability[prior.logits == NEVER].max()) < 1e-6
     inside = (slice(3, 5),) * 3  # of the first cube
     assert int(prior.winner()[inside].max()) == 0
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "several at once"])
+def test_the_candidates_are_the_largest_smoothed_shares(monkeypatch, together):
+    """Against all one-hot maps held and sorted. As a graphics card does it, too, where there is none."""
+    if together:
+        everywhere = (slice(None),) * 3
+        monkeypatch.setattr(prior_module, "_parts", lambda x, _: ((v, everywhere) for v in x.unique().split(3)))
+    torch.manual_seed(0)
+    labels = torch.nn.functional.interpolate(torch.randn(1, 9, 4, 4, 4), (20, 22, 24), mode="trilinear").argmax(1)[0]
+    labels[labels == 4] = 200
+    values = labels.unique()
+    maps = (labels == values.view(-1, 1, 1, 1)).float()
+    shares = sum(filters.gaussian(maps, sigma) for sigma in prior_module.SIGMAS) / 2
+    best, which = shares.flatten(1).topk(prior_module.COUNT, dim=0)
+    doubtful = best[1] > prior_module.RAREST
+    best, which = best[:, doubtful], values[which[:, doubtful]]
+    prior = make_prior(labels)
+    assert torch.equal(prior.where, doubtful.nonzero()[:, 0])
+    there = best > prior_module.RAREST
+    assert torch.equal(prior.logits > NEVER, there)
+    assert torch.allclose(prior.logits[there], best[there].log(), atol=1e-5)
+    clear = there & (best - best.roll(1, 0)).abs().gt(1e-5) & (best - best.roll(-1, 0)).abs().gt(1e-5)
+    assert torch.equal(prior.structure[clear], which[clear])
+    assert torch.equal(prior.certain.flatten(), values[shares.flatten(1).argmax(dim=0)])
 
 
 def test_structures_are_described_by_their_probability():

@@ -18,18 +18,27 @@ def vary(image: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         return low + (high - low) * float(torch.rand((), generator=random))
 
     def normal(*shape):
-        return torch.randn(shape, generator=random).to(image.device)
+        return torch.randn(shape, generator=random)
 
     if uniform(0, 1) < OTHER_CONTRAST:
         image = _curve(image, torch.rand(KNOTS, generator=random).to(image.device))
     elif uniform(0, 1) < 0.5:
         image = image.clamp_min(0) ** math.exp(0.25 * float(normal()))
     if uniform(0, 1) < 0.4:
-        bias = F.interpolate(0.15 * normal(1, 1, 3, 3, 3), size=image.shape, mode="trilinear", align_corners=True)
+        bias = F.interpolate(
+            0.15 * normal(1, 1, 3, 3, 3).to(image.device), size=image.shape, mode="trilinear", align_corners=True
+        )
         image = image * (1 + bias[0, 0])
     if uniform(0, 1) < 0.25:
         image = filters.gaussian(image, uniform(0.4, 0.9))
-    return image + uniform(0, 0.06) * normal(*image.shape)
+    return image + uniform(0, 0.06) * noise(image, random)
+
+
+def noise(like: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Standard normal values, as many as ``like`` has, drawn on its device: a seed gives others on a graphics card."""
+    seed = int(torch.randint(2**62, (), generator=random))
+    own = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=own, device=like.device)
 
 
 def _curve(image, values):

@@ -61,14 +61,14 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def load(path: Path, part: tuple[slice, slice, slice] = (slice(None),) * 3) -> Case:
-    """The whole case or a part of it; only that part is read from the disk."""
+def load(path: Path, part: tuple[slice, slice, slice] = (slice(None),) * 3, device="cpu") -> Case:
+    """The whole case or a part of it; only that part is read from the disk, and widened on the ``device``."""
     with safe_open(path, "pt") as file:
         return Case(
-            file.get_slice("image")[part].float(),
-            file.get_slice("displacement")[(slice(None), *part)].float(),
-            file.get_slice("labels")[part].long(),
-            file.get_slice("trust")[part].float() / 100,
+            file.get_slice("image")[part].to(device).float(),
+            file.get_slice("displacement")[(slice(None), *part)].to(device).float(),
+            file.get_slice("labels")[part].to(device).long(),
+            file.get_slice("trust")[part].to(device).float() / 100,
             float(file.metadata()[TRUST]),
         )
 

@@ -41,7 +41,7 @@ def relabel(paths: list[Path], atlas: FramedAtlas, model: Model) -> None:
     small = shrink(atlas.image[None], factor)[0]
     voxels = lattice(shape, np.eye(4), device)
     for path in paths:
-        case = cases.load(path).to(device)
+        case = cases.load(path, device=device)
         field = to_full_grid(integrate(model.velocity(shrink(case.image[None], factor)[0], small)))
         displacement = factor * sample(field, (voxels - (factor - 1) / 2) / factor)
         there = voxels + displacement

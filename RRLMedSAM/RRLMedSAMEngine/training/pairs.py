@@ -44,6 +44,7 @@ class PairSampler:
         self.atlas, self.cases, self.random = shrink(atlas.image[None], self.factor)[0], cases, random
 
     def draw(self) -> Pair:
-        case = load(self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]).to(self.atlas.device)
+        path = self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]
+        case = load(path, device=self.atlas.device)
         target = shrink(appearance.vary(case.image, self.random)[None], self.factor)[0]
         return Pair(target, self.atlas, shrink(case.displacement, self.factor) / self.factor)

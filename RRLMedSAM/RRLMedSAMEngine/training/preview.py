@@ -23,7 +23,7 @@ class Preview:
             slice(first, first + p)
             for first, p in ((min(max(c - p // 2, 0), n - p), p) for c, p, n in zip(labelled, patch, shape(case)))
         )
-        self._case, self._atlas = load(case, part).to(atlas.image.device), atlas
+        self._case, self._atlas = load(case, part, atlas.image.device), atlas
 
     @torch.no_grad()
     def draw(self, model: Model) -> np.ndarray:

@@ -48,7 +48,7 @@ class Sample:
 class Sampler:
     """Draws samples of ``patch`` voxels (k, j, i) from the ``cases``' files, on the atlas's device.
 
-    ``random``: torch.Generator of the CPU, so that a seed gives the same samples on every device.
+    ``random``: torch.Generator of the CPU, so that a seed gives the same samples on every device, but for their noise.
     ``drawn``: the cases whose labels a person drew. ``mixed``: share of deformed atlas images; ``scan_share``: of the
     scan in them, at most.
     """
@@ -69,7 +69,7 @@ class Sampler:
         path = self.cases[int(torch.randint(len(self.cases), (), generator=self.random))]
         origin = self._origin()
         reach = [slice(max(o - REACH, 0), min(o + p + REACH, n)) for o, p, n in zip(origin, self.patch, self.shape)]
-        case = load(path, tuple(reach)).to(self.device)
+        case = load(path, tuple(reach), self.device)
         start = np.array([s.start for s in reach])
         inner = (np.array(origin) - start)[::-1]
         at = self._moved(torch.from_numpy(inner.astype(np.float32)))
@@ -86,7 +86,7 @@ class Sampler:
             if share < 0.5:  # more atlas than scan: the atlas's own labels fit it better
                 labels, weight = self._carried(to_atlas), torch.ones_like(weight)
         image = appearance.vary(image, self.random)
-        errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random).to(self.device)
+        errors = smooth_field(self.patch, self.uniform(0.2, 1) * ERROR, self.random, self.device)
         prior = make_prior(self._carried(to_atlas + errors))
         truth = ((prior.structure == labels.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         weight = weight.flatten()[prior.where]
@@ -117,10 +117,10 @@ class Sampler:
         skew = torch.tensor([[0, -turn[2], turn[1]], [turn[2], 0, -turn[0]], [-turn[1], turn[0], 0]])
         linear = torch.matrix_exp(skew) * self.uniform(1 - STRETCH, 1 + STRETCH)
         centre = (torch.tensor(self.patch[::-1]).float() - 1) / 2
-        at = torch.tensordot(linear, lattice(self.patch, np.eye(4)) - centre.view(3, 1, 1, 1), 1)
-        at += (centre + inner).view(3, 1, 1, 1)
-        at += smooth_field(self.patch, BEND * self.uniform(0, 1), self.random)
-        return at.to(self.device)
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = linear, centre + inner - linear @ centre
+        bent = smooth_field(self.patch, BEND * self.uniform(0, 1), self.random, self.device)
+        return lattice(self.patch, matrix, self.device).add_(bent)
 
     def _carried(self, voxels):
         return vote(self.atlas.labels, voxels.flatten(1))[0].view(self.patch)
@@ -131,8 +131,8 @@ class Sampler:
         return labels[k, j, i]
 
 
-def smooth_field(shape, deviation: float, random: torch.Generator, knot: float = KNOT) -> torch.Tensor:
+def smooth_field(shape, deviation: float, random: torch.Generator, device, knot: float = KNOT) -> torch.Tensor:
     """A smooth random displacement with this standard deviation at its knots: (3, k, j, i), voxels."""
     knots = [max(int(n / knot), 1) + 2 for n in shape]
-    values = deviation * torch.randn((1, 3, *knots), generator=random)
+    values = deviation * torch.randn((1, 3, *knots), generator=random).to(device)
     return F.interpolate(values, size=tuple(shape), mode="trilinear", align_corners=True)[0]

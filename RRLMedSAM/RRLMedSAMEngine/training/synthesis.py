@@ -53,13 +53,13 @@ class Synthesiser:
 
     def draw(self) -> Sample:
         shapes = not self._maps or self.uniform(0, 1) < SHAPES
-        labels = (self._shapes() if shapes else self._anatomy()).to(self._device)
+        labels = self._shapes() if shapes else self._anatomy()
         count = int(labels.max()) + 1
-        displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, knot=16).to(self._device)
+        displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, self._device, knot=16)
         still = lattice(PATCH, np.eye(4), self._device)
         at = still + displacement
         truth = self._carried(labels, at)
-        errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random).to(self._device)
+        errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random, self._device)
         prior = make_prior(self._carried(labels, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
@@ -78,19 +78,19 @@ class Synthesiser:
         volume = self._maps[self.integer(0, len(self._maps))]
         step = 1 if self.uniform(0, 1) < 0.5 else 2
         where = [self.integer(0, max(n - step * p, 0) + 1) for n, p in zip(volume.shape, PATCH)]
-        part = volume[tuple(slice(w, w + step * p, step) for w, p in zip(where, PATCH))].long()
+        part = volume[tuple(slice(w, w + step * p, step) for w, p in zip(where, PATCH))].to(self._device).long()
         part = F.pad(part, [n for p, s in zip(reversed(PATCH), reversed(part.shape)) for n in (0, p - s)])
         if self.uniform(0, 1) < MERGED:
             groups = torch.randint(0, self.integer(2, 9), (int(part.max()) + 1,), generator=self.random)
-            part = groups[part]
+            part = groups.to(self._device)[part]
         return torch.unique(part, return_inverse=True)[1]
 
     def _shapes(self):
         count, knot = self.integer(FEWEST, MOST), self.uniform(6, 20)
         knots = [max(int(n / knot), 1) + 2 for n in PATCH]
-        noise = torch.randn((1, count, *knots), generator=self.random)
-        best = torch.zeros(PATCH)
-        labels = torch.zeros(PATCH, dtype=torch.int64)
+        noise = torch.randn((1, count, *knots), generator=self.random).to(self._device)
+        best = torch.zeros(PATCH, device=self._device)
+        labels = torch.zeros(PATCH, dtype=torch.int64, device=self._device)
         for structure in range(count):
             field = F.interpolate(
                 noise[:, structure : structure + 1], size=PATCH, mode="trilinear", align_corners=True
@@ -101,7 +101,7 @@ class Synthesiser:
 
     def _hand(self):
         """How far each voxel's label is drawn from where it is seen: people's borders are not exactly the image's."""
-        return smooth_field(PATCH, self.uniform(0, 1) * HAND, self.random, knot=6).to(self._device)
+        return smooth_field(PATCH, self.uniform(0, 1) * HAND, self.random, self._device, knot=6)
 
     def _look(self, count):
         """Mean and spread of each structure's intensities."""
@@ -115,7 +115,7 @@ class Synthesiser:
 
     def _rendered(self, labels, look):
         means, spreads = (x.to(self._device) for x in look)
-        image = means[labels] + spreads[labels] * torch.randn(PATCH, generator=self.random).to(self._device)
+        image = means[labels] + spreads[labels] * appearance.noise(labels, self.random)
         image = filters.gaussian(image, self.uniform(0.3, 1.0))
         return appearance.vary(image, self.random)
 
