@@ -17,7 +17,8 @@ ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as
 class Registered:
     """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image,
     whose first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's
-    image, and ``jacobian``, the deformation's determinant without the affine part.
+    image, and ``jacobian``, the deformation's determinant without the affine part. ``seen``: the target as finely as it
+    is worth looking at; effort `fast` registers on larger voxels.
     """
 
     deformation: Deformation
@@ -26,6 +27,7 @@ class Registered:
     target: workgrid.WorkImage
     warped: torch.Tensor
     jacobian: torch.Tensor
+    seen: workgrid.WorkImage
     correlation: float
     figures: dict
 
@@ -91,7 +93,9 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
         deformation.to_lps_field(inverse, grid),
         grid,
     )
-    return Registered(field, padded, margin, fixed, warped, jacobian, alignment.correlation, figures)
+    finest = plan.work_spacing(*extents, spacings, plan.FINEST, step.coarser)
+    seen = fixed if finest > 0.99 * spacing else workgrid.to_work_grid(target, window, finest, box, step.device)
+    return Registered(field, padded, margin, fixed, warped, jacobian, seen, alignment.correlation, figures)
 
 
 def _recoloured(atlas, target, affine, levels, check):

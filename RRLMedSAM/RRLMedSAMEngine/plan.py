@@ -27,6 +27,7 @@ EFFORTS = {
     "balanced": Effort(8e6, 22, 30, 40, True, False),
     "best": Effort(16e6, 25, 30, 40, True, True),
 }
+FINEST = "balanced"  # the effort whose work grid is as fine as intensities are looked at, whatever the effort
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
 SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say
 LEVELS = 4

@@ -147,6 +147,10 @@ class _Pair:
     warped: torch.Tensor
     margin: int = 0
 
+    @property
+    def seen(self) -> workgrid.WorkImage:
+        return self.target
+
 
 def _part(geometry, box):
     shift = np.eye(4)

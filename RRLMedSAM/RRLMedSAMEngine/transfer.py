@@ -11,8 +11,7 @@ from .image import Volume
 from .mirror import SILENT
 from .sampling import lattice, nearest, sample
 
-MODEL_SHARE = 0.5  # a model's weight beside the patches'; 0.4 to 0.6 are as good
-LARGER_SHARE = 0.85  # beside the partial volumes, which see no image
+MODEL_SHARE = 0.9  # a model's weight beside the patches' or the partial volumes'; 0.7 to 1 are about as good
 MODEL_REACH = 2  # voxels of the work grid around a border in which it votes
 
 
@@ -75,8 +74,7 @@ class Transfer:
         """
         ballots = self.ballots(maps, geometry, found, check, patches=patches, second=second, within=within)
         if ask:
-            share = MODEL_SHARE if patches else LARGER_SHARE
-            ballots = self.joined(maps, ballots, ask(maps), geometry, check, share)
+            ballots = self.joined(maps, ballots, ask(maps), geometry, check, MODEL_SHARE)
         self.judge(maps, certainty, ballots, geometry, found, check)
 
     def ballots(
@@ -108,11 +106,11 @@ class Transfer:
         index = ballots[0].where
         if not len(index):
             return
-        voxels = self.located(index, geometry).cpu().numpy() - found.margin
-        image, share = found.target.image.cpu().numpy(), np.ones(len(index), np.float32)
+        voxels = _located(index, geometry, found.seen.grid)
+        image, share = found.seen.image.cpu().numpy(), np.ones(len(index), np.float32)
         for held, ballot in zip(maps, ballots):
             check()
-            here = nearest(held, geometry, found.target.grid)
+            here = nearest(held, geometry, found.seen.grid)
             seen = likelihood.evidence(image, here, voxels, ballot.candidates)
             likelihood.decide(held, index, ballot.candidates, ballot.shares, seen)
             # Of the vote's winner: that is what the confidence was fitted with.
@@ -187,15 +185,20 @@ class Transfer:
 
     def located(self, index: np.ndarray, geometry: Geometry) -> torch.Tensor:
         """Where the voxels of ``geometry`` with these flat indices lie on the grid: (3, n)."""
-        matrix = torch.tensor(self._grid.lps_to_voxel @ geometry.voxel_to_lps, device=self._displacement.device)
-        at = torch.from_numpy(np.stack(np.unravel_index(index, geometry.shape)[::-1])).to(matrix)  # (i, j, k)
-        return ((matrix[:3, :3] @ at) + matrix[:3, 3:]).to(torch.float32)
+        return torch.from_numpy(_located(index, geometry, self._grid)).to(self._displacement)
 
     def voxels(self, geometry: Geometry) -> torch.Tensor:
         """Where the geometry's voxels lie on the grid: (3, n)."""
         return lattice(
             geometry.shape, self._grid.lps_to_voxel @ geometry.voxel_to_lps, self._displacement.device
         ).flatten(1)
+
+
+def _located(index, geometry: Geometry, grid: Geometry) -> np.ndarray:
+    """Where the voxels of ``geometry`` with these flat indices lie on a grid: (3, n), coordinates (i, j, k)."""
+    at = np.stack(np.unravel_index(index, geometry.shape)[::-1])
+    matrix = grid.lps_to_voxel @ geometry.voxel_to_lps
+    return (matrix[:3, :3] @ at + matrix[:3, 3:]).astype(np.float32)
 
 
 def _parts(length, count):

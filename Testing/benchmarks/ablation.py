@@ -23,7 +23,7 @@ from RRLMedSAMEngine.transfer import Transfer
 
 from .datasets import Dataset
 
-SHARES = (0.2, 0.4, 0.5, 0.6, 0.85, 1.0)  # a mask's weight
+SHARES = (0.5, 0.7, 0.9, 1.0)  # a mask's weight
 REGISTERED, ALONE = "registered labels", "without the model"
 
 

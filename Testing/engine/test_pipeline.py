@@ -1,5 +1,6 @@
 """Whole runs in one process: phantoms whose truth is known, and what must be refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from enginekit import phantom  # noqa: E402
-from RRLMedSAMEngine import pipeline  # noqa: E402
+from enginekit import SPACING, phantom  # noqa: E402
+from RRLMedSAMEngine import intensity, likelihood, pipeline, plan  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
@@ -21,6 +22,7 @@ def volumes(shape=(36, 34, 38), bend_mm=0.0):
 
 
 ATLAS, LABELS = volumes()
+evidence = likelihood.evidence
 
 
 def run(atlas=ATLAS, labels=(LABELS,), target=ATLAS, warn=None, cancelled=lambda: False, progress=None, **settings):
@@ -52,6 +54,23 @@ def test_a_bent_phantom_is_segmented():
     assert result.report["inverse_consistency_mm"]["mean"] < 0.1
     assert result.report["inverse_consistency_mm"]["p95"] < 0.5
     json.dumps(result.report, allow_nan=False)
+
+
+@pytest.mark.parametrize("spared", [1, 8])
+def test_intensities_are_looked_at_on_the_targets_own_voxels(monkeypatch, spared):
+    """Also where the registration's are larger: ``spared`` times less of them."""
+    target, truth = volumes((38, 36, 34), bend_mm=3.0)
+    coarse = dataclasses.replace(plan.EFFORTS["fast"], voxels=target.array.size / spared)
+    monkeypatch.setitem(plan.EFFORTS, "fast", coarse)
+    seen = []
+    monkeypatch.setattr(likelihood, "evidence", lambda image, *rest: seen.append(image) or evidence(image, *rest))
+    result = run(target=target)
+    assert result.report["work_grid"]["spacing_mm"] == pytest.approx(SPACING * spared ** (1 / 3), rel=0.1)
+    # Whichever way it is turned, no voxel is interpolated.
+    window = intensity.find_window(target.array, "target")
+    own = window.apply(target.array)
+    assert np.isin(np.round(seen[0][2:-2, 2:-2, 2:-2], 4), np.round(own, 4)).mean() > 0.99
+    assert min(dice(result.labels[0].array, truth.array, v) for v in (4, 9, 30)) > (0.9 if spared == 1 else 0.8)
 
 
 def test_identical_volumes_keep_their_labels():

@@ -23,7 +23,7 @@ from . import appearance
 from .cases import load
 from .pairs import Pair, PairSampler
 
-MIXED = 0.3  # share of samples that are deformed atlas images mixed with the scan
+MIXED = 0.55  # share of samples that are deformed atlas images mixed with the scan
 TURN, STRETCH = 0.12, 0.1  # radians and share, at most
 BEND = 1.5  # voxels: standard deviation of the elastic motion
 ERROR = 1.5  # voxels: standard deviation of the registration errors added, at most
