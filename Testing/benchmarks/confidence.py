@@ -1,6 +1,7 @@
 """Is the confidence worth something? Each structure's confidence and its true Dice, case by case.
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.confidence --data DIR [--data DIR] --output DIR
+        [--effort balanced] [--model instant]
 
 Writes confidence.json and confidence.png; prints the correlation, and the share of the structures with a Dice below 0.7
 that are among the fifth with the lowest confidence.
@@ -11,7 +12,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from RRLMedSAMEngine import pipeline
+from RRLMedSAMEngine import models, pipeline
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 from RRLMedSAMEngine.protocol import EFFORTS
 
@@ -20,7 +21,7 @@ from .datasets import Dataset
 BAD = 0.7  # Dice
 
 
-def measure(data, effort) -> list[dict]:
+def measure(data, effort, model) -> list[dict]:
     """A row for each scored group of each case that has it; the atlas's structures are the groups."""
     atlas, labels = data.read_atlas()
     groups = list(data.content["groups"].values())
@@ -35,7 +36,7 @@ def measure(data, effort) -> list[dict]:
     rows = []
     for case in data.validation:
         result = pipeline.segment(
-            atlas, [labels], read_volume(case.image), pipeline.Settings(effort, "cpu", "instant"),
+            atlas, [labels], read_volume(case.image), pipeline.Settings(effort, "cpu", model),
             progress=lambda *_: None, warn=lambda _: None, cancelled=lambda: False,
         )  # fmt: skip
         truth, found = grouped(read_labels(case.labels).array), result.labels[0].array
@@ -85,10 +86,11 @@ def main():
     parser.add_argument("--data", required=True, action="append", metavar="DIR")
     parser.add_argument("--output", required=True, metavar="DIR")
     parser.add_argument("--effort", choices=EFFORTS, default="balanced")
+    parser.add_argument("--model", default=models.INSTANT)
     options = parser.parse_args()
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
-    sets = [measure(Dataset(folder), options.effort) for folder in options.data]
+    sets = [measure(Dataset(folder), options.effort, options.model) for folder in options.data]
     rows = [row for each in sets for row in each]
     found = {each[0]["data"]: figures(each) for each in sets} | {"all": figures(rows)}
     (output / "confidence.json").write_text(json.dumps({"figures": found, "rows": rows}, indent=1))
