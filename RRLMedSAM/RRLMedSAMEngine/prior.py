@@ -47,22 +47,14 @@ def make_prior(labels: torch.Tensor) -> Candidates:
 def _parts(labels: torch.Tensor, reach: int):
     """The values in ``labels``, (g,), and where to look for them: on a processor one by one in small boxes, on a
     graphics card, where starting an operation takes longer than the operation, several at once everywhere."""
-    if labels.device.type == "cpu":
-        for value, box in boxes(labels, reach):
-            yield torch.tensor([value]), box
-    else:
+    if labels.device.type != "cpu":
         everywhere = (slice(None),) * 3
         for values in labels.unique().split(max(TOGETHER // labels.numel(), 1)):
             yield values, everywhere
-
-
-def boxes(labels: torch.Tensor, reach: int):
-    """Each value in ``labels`` and the slices of its box, wider by ``reach`` voxels."""
+        return
     from scipy import ndimage
 
-    for value, box in enumerate(ndimage.find_objects(labels.cpu().numpy().astype(np.int32) + 1)):
+    for value, box in enumerate(ndimage.find_objects(labels.numpy().astype(np.int32) + 1)):
         if box is not None:
-            yield (
-                value,
-                tuple(slice(max(s.start - reach, 0), min(s.stop + reach, n)) for s, n in zip(box, labels.shape)),
-            )
+            near = (slice(max(s.start - reach, 0), min(s.stop + reach, n)) for s, n in zip(box, labels.shape))
+            yield torch.tensor([value]), tuple(near)

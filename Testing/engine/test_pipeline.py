@@ -22,7 +22,6 @@ def volumes(shape=(36, 34, 38), bend_mm=0.0):
 
 
 ATLAS, LABELS = volumes()
-evidence = likelihood.evidence
 
 
 def run(atlas=ATLAS, labels=(LABELS,), target=ATLAS, warn=None, cancelled=lambda: False, progress=None, **settings):
@@ -62,7 +61,7 @@ def test_intensities_are_looked_at_on_the_targets_own_voxels(monkeypatch, spared
     target, truth = volumes((38, 36, 34), bend_mm=3.0)
     coarse = dataclasses.replace(plan.EFFORTS["fast"], voxels=target.array.size / spared)
     monkeypatch.setitem(plan.EFFORTS, "fast", coarse)
-    seen = []
+    seen, evidence = [], likelihood.evidence
     monkeypatch.setattr(likelihood, "evidence", lambda image, *rest: seen.append(image) or evidence(image, *rest))
     result = run(target=target)
     assert result.report["work_grid"]["spacing_mm"] == pytest.approx(SPACING * spared ** (1 / 3), rel=0.1)
