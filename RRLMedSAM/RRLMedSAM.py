@@ -3,6 +3,7 @@
 import qt
 import slicer
 import slicer.util
+from RRLMedSAMLib import installed
 from RRLMedSAMLib.logic import OneShotLogic
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -70,6 +71,7 @@ class RRLMedSAMLogic(OneShotLogic, ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         OneShotLogic.__init__(self, qt.QTimer())
+        self.worker.packages = installed.workersFolder()
 
     def getParameterNode(self):
         from RRLMedSAMLib.parameters import RRLMedSAMParameterNode

@@ -31,9 +31,7 @@ def load():
         missing = "PyTorch" if name in (None, "torch") else f"The package {name}"
         raise EngineError("no_torch", f"{missing} is missing, or cannot be loaded.", "Install it.") from error
     if not probe.exchanges_arrays():
-        raise bad_input(
-            "This PyTorch does not work with this NumPy.", "See the section Set-up, or use the command line."
-        )
+        raise EngineError("no_torch", "This PyTorch does not work with this NumPy.", "Install NumPy 1.")
     return compute
 
 

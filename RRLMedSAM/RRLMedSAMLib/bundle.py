@@ -3,7 +3,8 @@
 Standard library only: the panel, `run.py` and a process of its own use it:
 
   python bundle.py download FOLDER REQUIREMENT...   fetches the packages for this Python and seals the bundle; of
-                                                    PyTorch the build for the processor, which runs everywhere
+                                                    PyTorch the build for the processor, which runs everywhere,
+                                                    and NumPy 1 with one that needs it
   python bundle.py install FOLDER REQUIREMENT...    checks the bundle and installs from it, without a network
   python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
   python bundle.py check FOLDER                     checks them, and that they are for this Python
@@ -25,6 +26,7 @@ INDEX, WHEELS = "bundle.json", "wheels"
 VERSION = 1
 UNUSABLE = 3
 TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
+NUMPY_1 = "numpy==1.26.4"  # its last, for Python up to 3.12: so is the last PyTorch that was built for it
 FIND_TORCH = "import sys; from light_the_torch._cli import main; sys.exit(main())"  # its -m ends with 0 in any case
 
 
@@ -106,7 +108,9 @@ def _download(folder, requirements):
         return code
     with tempfile.TemporaryDirectory(prefix="finder-", dir=folder) as finder:
         find = f"import sys; sys.path.insert(0, {finder!r}); {FIND_TORCH}"  # before Slicer's own pip
-        return _pip("install", "--target", finder, *TORCH_FINDER) or _python("-c", find, "download", *into, *torch)
+        code = _pip("install", "--target", finder, *TORCH_FINDER) or _python("-c", find, "download", *into, *torch)
+    needs_numpy_1 = any(re.match(r"torch-2\.[0-2]\.", name) for name in os.listdir(wheels(folder)))
+    return code or (_pip("download", *into, "--no-deps", NUMPY_1) if needs_numpy_1 else 0)
 
 
 def _pip(*arguments):

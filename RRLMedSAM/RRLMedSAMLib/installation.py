@@ -12,7 +12,7 @@ import sys
 import qt
 import slicer
 
-from . import bundle, installed
+from . import bundle, installed, workernumpy
 from .errors import RunError
 from .messages import _, cancelled
 from .pipfailures import explained
@@ -33,6 +33,10 @@ def pip(*arguments):
 
 def bundling(task, folder):
     return [sys.executable, os.path.abspath(bundle.__file__), task, folder, "-r", REQUIREMENTS, TORCH]
+
+
+def numpyForWorker(*options):
+    return [sys.executable, os.path.abspath(workernumpy.__file__), installed.workersFolder(), *options]
 
 
 class Installation:
@@ -60,12 +64,13 @@ class Installation:
         """
         _refuseInTests()
         find = [sys.executable, "-c", bundle.FIND_TORCH, "install", *(["--upgrade"] if isOtherBuild else []), TORCH]
-        self._start([pip("install", "-r", REQUIREMENTS), pip("install", TORCH_FINDER), find], onEnded)
+        needed = [pip("install", "-r", REQUIREMENTS), pip("install", TORCH_FINDER), find]
+        self._start([*needed, numpyForWorker()], onEnded)
 
     def installBundle(self, folder, onEnded):
         """Installs from a bundle, without a network."""
         _refuseInTests()
-        self._start([bundling("install", folder)], onEnded)
+        self._start([bundling("install", folder), numpyForWorker(*bundle.options(folder))], onEnded)
 
     def makeBundle(self, folder, onEnded):
         """Downloads what is to be installed on another computer into a folder."""
@@ -73,8 +78,11 @@ class Installation:
 
     def remove(self, onEnded):
         """Uninstalls what was `installed` from here."""
-        names = list(installed.listed())
-        self._start([pip("uninstall", "-y", *names)] if names else [], onEnded)
+        names, folder = list(installed.listed()), installed.workersFolder()
+        commands = [pip("uninstall", "-y", *names)] if names else []
+        if os.path.isdir(folder):
+            commands.append([sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1])", folder])
+        self._start(commands, onEnded)
 
     def cancel(self):
         """Ends what goes on; what pip has installed by then stays, and is recorded."""

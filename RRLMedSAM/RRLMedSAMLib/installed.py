@@ -32,11 +32,17 @@ def listed():
     """What was put on the disk from here and is still there: `Added` by name."""
     recorded = _recorded()
     found = {_nameOf(each): each for each in importlib.metadata.distributions()}
-    return {
-        name: Added(found[name].version, _size(found[name]), str(found[name].locate_file("")))
-        for name in recorded
-        if name in found
-    }
+    return {name: _added(found[name]) for name in recorded if name in found}
+
+
+def workersFolder():
+    """A folder of this Slicer's user whose packages only the worker sees; it exists where it needs any."""
+    return os.path.splitext(slicer.app.slicerRevisionUserSettingsFilePath)[0] + "-RRLMedSAM"
+
+
+def workers():
+    """What is in the `workersFolder`: `Added` by name."""
+    return {_nameOf(each): _added(each) for each in importlib.metadata.distributions(path=[workersFolder()])}
 
 
 def record(before):
@@ -78,6 +84,10 @@ def _notRecorded(added, error):
 
 def _recordPath():
     return os.path.join(os.path.dirname(slicer.app.slicerUserSettingsFilePath), FILE)
+
+
+def _added(distribution):
+    return Added(distribution.version, _size(distribution), str(distribution.locate_file("")))
 
 
 def _size(distribution):

@@ -29,8 +29,10 @@ def rows(facts, added):
         found.append(Row(_("Python"), f"{facts['python']}, {facts['system']}"))
         found += [_package(name, facts[name]) for name in PACKAGES]
         if facts.get("arrays") == MISSING:
-            state = _("does not work with this PyTorch: no run can succeed. README: what it can and cannot do.")
-            found.append(Row(_("NumPy {version}").format(version=facts["numpy"]), state, False))
+            state = _(
+                "does not work with this PyTorch. 'Install what is missing' gets an older one for the worker alone."
+            )
+            found.append(Row(_("NumPy {version}").format(version=facts["numpy"]), state, False, True))
         if "device" in facts:
             found.append(_device(facts))
         if "device_memory_gb" in facts:

@@ -153,7 +153,8 @@ class SetupView:
     # ------------------------------------------------------------ what is shown
 
     def _showRows(self):
-        self._installed = installed.listed()
+        forWorker = {_("{name}, for the worker").format(name=name): each for name, each in installed.workers().items()}
+        self._installed = {**installed.listed(), **forWorker}
         self._rows, table = setuprows.rows(self._facts, self._installed), self.ui.setupTable
         table.setRowCount(len(self._rows))
         for row, each in enumerate(self._rows):

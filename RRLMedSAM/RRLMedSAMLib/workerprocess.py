@@ -38,12 +38,13 @@ class Broken:
 class WorkerProcess:
     """Starts the worker when the first request comes, and again after it broke.
 
-    ``command``: what to start instead of the engine's worker.
+    ``command``: what to start instead of the engine's worker. ``packages``: a folder in which its Python looks for
+    packages first, or None.
     """
 
     def __init__(self, command=None):
         self._command = command or [sys.executable, "-m", "RRLMedSAMEngine.worker"]
-        self._process = None
+        self._process, self.packages = None, None
         self.log = collections.deque(maxlen=LOG_LINES)
         self.startSeconds, self.silenceSeconds = START_SECONDS, SILENCE_SECONDS
         self._reset()
@@ -109,7 +110,8 @@ class WorkerProcess:
     def _start(self):
         environment = dict(os.environ)
         environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1", GOMP_SPINCOUNT="10000")
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [MODULE_FOLDER, environment.get("PYTHONPATH")]))
+        folders = [self.packages, MODULE_FOLDER, environment.get("PYTHONPATH")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         # A group of its own: Slicer's Python is a launcher, and ending only that would leave the work running.
         if os.name == "nt":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

@@ -56,6 +56,10 @@ class Application(QtWidgets.QApplication):
     def slicerUserSettingsFilePath(self):
         return self._settings.fileName()
 
+    @property
+    def slicerRevisionUserSettingsFilePath(self):
+        return self._settings.fileName().replace(".ini", "-1.ini")
+
     def userSettings(self):
         return self._settings
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from RRLMedSAMLib import bundle, installation
+from RRLMedSAMLib import bundle, installation, workernumpy
 from RRLMedSAMLib.pipfailures import explained
 from toywheels import toyIndex, wheel
 
@@ -41,6 +41,28 @@ def test_a_bundle_without_pytorch_is_not_sealed(tmp_path, monkeypatch):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode and "no build" in explained(done.stdout + done.stderr).text
     assert os.listdir(tmp_path / "bundle") == [bundle.WHEELS]
+
+
+@pytest.mark.slow
+def test_a_pytorch_that_was_built_for_numpy_1_brings_it_along_for_the_worker_alone(tmp_path, monkeypatch):
+    index, made, folder = tmp_path / "index", tmp_path / "bundle", tmp_path / "for the worker"
+    toyIndex(index, monkeypatch)
+    (index / "torch-2.5-py3-none-any.whl").unlink()
+    tensor = "class Tensor:\n    def numpy(self):\n        {}\n\n\ndef zeros(_size):\n    return Tensor()\n"
+    wheel(index, "torch", "2.2.2", modules={"torch": tensor.format("raise RuntimeError('Numpy is not available')")})
+    wheel(index, "numpy", "1.26.4")
+    wheel(index, "numpy", "2.4.6")
+    subprocess.run([sys.executable, bundle.__file__, "download", made, "tinyone", "torch>=2.2"], check=True)
+    assert "numpy-1.26.4-py3-none-any.whl" in os.listdir(bundle.wheels(made))
+
+    torch = tmp_path / "site"
+    command = [sys.executable, workernumpy.__file__, str(folder), *bundle.options(made)]
+    for state, isNeeded in (("return ()", False), ("raise RuntimeError('Numpy is not available')", True)):
+        torch.mkdir(exist_ok=True)
+        (torch / "torch.py").write_text(tensor.format(state))
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(torch)}, check=True)
+        assert folder.exists() == isNeeded
+    assert (folder / "numpy.py").exists()
 
 
 def test_a_place_that_cannot_hold_a_bundle_is_told(tmp_path):

@@ -17,7 +17,7 @@ import slicer.util
 from driver import Driver
 from host.events import Heartbeat, pump, screenshot
 from RRLMedSAMEngine.card import CARD, WEIGHTS, Card
-from RRLMedSAMLib import bundle, installation, installed, models, setupview
+from RRLMedSAMLib import bundle, installation, installed, models, setupview, workernumpy
 from RRLMedSAMLib.installation import Installation
 from toywheels import toyIndex, wheel
 
@@ -120,11 +120,23 @@ def test_a_pytorch_that_fits_is_right(user, record, facts):
     assert user.ui.setupStatusLabel.text == "Everything is there." and not user.ui.setupInstallButton.enabled
 
 
-def test_a_pytorch_for_another_numpy_is_told(user, record):
+def test_a_pytorch_for_another_numpy_is_told_and_the_worker_gets_one_of_its_own(user, answers, record, monkeypatch):
+    folder = Path(installed.workersFolder())
     user.worker("probed", "torch=2.2.2", "numpy=2.0.2", "arrays=missing")
     openSection(user)
     assert rows(user)["NumPy 2.0.2"].startswith("\u2717 does not work with this PyTorch")
-    assert not user.ui.setupInstallButton.enabled  # it would change nothing
+    assert user.ui.setupInstallButton.enabled
+    program = f"import os; os.mkdir({str(folder)!r})\n" + puts(folder, "numpy")
+    asked = fakePip(monkeypatch, program)
+    user.ui.setupInstallButton.click()
+    user.wait(lambda: not user.panel.setup.isBusy)
+    assert asked[3][1:] == [workernumpy.__file__, str(folder)] and user.logic.worker.packages == str(folder)
+    assert rows(user)["Added: numpy, for the worker"] == f"\u2713 3.1, 3.5 MB in {folder}"
+    assert installed.listed() == {}  # it is none of Slicer's, which 'pip uninstall numpy' would delete
+    monkeypatch.setattr(Installation, "_start", START)
+    user.ui.setupRemoveButton.click()
+    user.wait(lambda: not user.panel.setup.isBusy)
+    assert not folder.exists() and not user.ui.setupRemoveButton.enabled
 
 
 def test_a_driver_that_is_too_old_is_told_but_no_installation_is_offered(user, record, monkeypatch):

@@ -53,6 +53,18 @@ def lives(pid):
     return state != "Z"
 
 
+def test_the_worker_alone_sees_its_own_packages_before_all_others(tmp_path):
+    (tmp_path / "scipy.py").write_text("__version__ = '0.0.1'")
+    process = WorkerProcess()
+    process.packages = str(tmp_path)
+    process.send(protocol.Probe(1))
+    try:
+        answer = collect(process, lambda event: isinstance(event, protocol.Probed))[-1]
+    finally:
+        process.stop()
+    assert answer.facts["scipy"] == "0.0.1" and str(tmp_path) not in sys.path
+
+
 def test_a_command_that_does_not_exist_is_an_error_at_once(tmp_path):
     with pytest.raises(FileNotFoundError):
         WorkerProcess([str(tmp_path / "no python")]).send(REQUEST)
