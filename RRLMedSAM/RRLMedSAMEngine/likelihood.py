@@ -3,7 +3,7 @@
 The vote says which structures may be at a voxel. The target itself shows how bright each of them is thereabouts: a
 histogram of its voxels, cell by cell, taken with the labels found so far. Votes and histograms are multiplied, and
 neighbours prefer to agree, as in the segmentation of tissues by Van Leemput et al., IEEE TMI 1999; here the histograms
-are local and of any shape. Structures of equal brightness are left to the vote. Measured: Dice +0.010 on brains, +0.003
+are local and of any shape. Structures of equal brightness are left to the vote. Measured: Dice +0.011 on brains, +0.003
 on hippocampi.
 """
 

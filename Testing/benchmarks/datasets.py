@@ -1,7 +1,13 @@
 """The labelled scans that the benchmarks run on.
 
-A data set is a folder with dataset.json (the atlas's name and the scored groups of label values), atlas/ and
-validation/, each with NAME_t1, NAME_mr or the like and NAME_labels as .nii.gz. The data are not part of the project.
+A data set is a folder with atlas/ (one case) and validation/, each with NAME_t1, NAME_mr or the like and NAME_labels as
+.nii.gz, for adaptations unlabeled/ with scans alone, and dataset.json, of which the scored structures are read, by name
+the label values that are joined:
+
+    {"groups": {"Brain stem": [35], "Cerebellar vermis": [71, 72, 73]}}
+
+A scorer is a program that is called as `SCORER labels --dataset JSON --truth FILE --prediction FILE` and prints a JSON
+object with dice, hd95_mm and groups, {name: {"dice": ...}}. The data are not part of the project.
 """
 
 import dataclasses
