@@ -8,6 +8,7 @@ does when the panel dies. Started with ``python -m RRLMedSAMEngine.worker``.
 import gc
 import os
 import queue
+import sys
 import threading
 import time
 
@@ -31,7 +32,10 @@ def load():
         missing = "PyTorch" if name in (None, "torch") else f"The package {name}"
         raise EngineError("no_torch", f"{missing} is missing, or cannot be loaded.", "Install it.") from error
     if not probe.exchanges_arrays():
-        raise EngineError("no_torch", "This PyTorch does not work with this NumPy.", "Install NumPy 1.")
+        raise EngineError(
+            "no_torch", "This PyTorch does not work with this NumPy.",
+            "Click 'Install what is missing' in the section Set-up; for the command line, install NumPy 1.",
+        )  # fmt: skip
     return compute
 
 
@@ -178,6 +182,8 @@ def _failed(request, error: EngineError) -> protocol.Failed:
 
 def main(load=load) -> None:
     """Runs the worker on this process's standard streams; does not return."""
+    if packages := os.environ.get(protocol.PACKAGES):
+        sys.path.insert(0, packages)  # before numpy is imported
     requests, events = streams.claim_stdin(), streams.claim_stdout()
     streams.keep_log_private()
     lock = threading.Lock()

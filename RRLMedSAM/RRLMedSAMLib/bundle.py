@@ -23,7 +23,7 @@ import sysconfig
 import tempfile
 
 INDEX, WHEELS = "bundle.json", "wheels"
-VERSION = 1
+VERSION = 2  # 1 had no NumPy for the PyTorch of Macs
 UNUSABLE = 3
 TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
 NUMPY_1 = "numpy==1.26.4"  # its last, for Python up to 3.12: so is the last PyTorch that was built for it

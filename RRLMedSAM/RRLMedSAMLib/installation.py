@@ -78,11 +78,11 @@ class Installation:
 
     def remove(self, onEnded):
         """Uninstalls what was `installed` from here."""
-        names, folder = list(installed.listed()), installed.workersFolder()
-        commands = [pip("uninstall", "-y", *names)] if names else []
-        if os.path.isdir(folder):
-            commands.append([sys.executable, "-c", "import shutil, sys; shutil.rmtree(sys.argv[1])", folder])
-        self._start(commands, onEnded)
+        names = list(installed.listed())
+        delete = "import shutil, sys; [shutil.rmtree(each, ignore_errors=True) for each in sys.argv[1:]]"
+        folder = installed.workersFolder()
+        commands = [[sys.executable, "-c", delete, folder, folder + workernumpy.PART]]
+        self._start([*commands, pip("uninstall", "-y", *names)] if names else commands, onEnded)
 
     def cancel(self):
         """Ends what goes on; what pip has installed by then stays, and is recorded."""

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import platform
 from typing import NamedTuple
 
 import slicer
@@ -36,8 +37,8 @@ def listed():
 
 
 def workersFolder():
-    """A folder of this Slicer's user whose packages only the worker sees; it exists where it needs any."""
-    return os.path.splitext(slicer.app.slicerRevisionUserSettingsFilePath)[0] + "-RRLMedSAM"
+    """A folder of this user and this Slicer whose packages only the worker sees; it exists where it needs any."""
+    return os.path.join(_settingsFolder(), f"RRLMedSAM-{slicer.app.revision}-{platform.machine()}")
 
 
 def workers():
@@ -83,7 +84,11 @@ def _notRecorded(added, error):
 
 
 def _recordPath():
-    return os.path.join(os.path.dirname(slicer.app.slicerUserSettingsFilePath), FILE)
+    return os.path.join(_settingsFolder(), FILE)
+
+
+def _settingsFolder():
+    return os.path.dirname(slicer.app.slicerUserSettingsFilePath)
 
 
 def _added(distribution):

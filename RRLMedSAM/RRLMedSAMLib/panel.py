@@ -191,7 +191,7 @@ class Panel(VTKObservationMixin):
 
     def install(self, then):
         """Asks to install what is missing, and shows how that goes; ``then()`` is called when it is there."""
-        self.log.say(_("PyTorch is missing: see the section Set-up below."))
+        self.log.say(_("What the computation needs is missing: see the section Set-up below."))
         self.setup.offer(lambda: then() if self._parameterNode is not None else None)  # the scene may be closed by then
         if self.setup.isBusy:
             self.ui.setupCollapsibleButton.collapsed = False

@@ -26,6 +26,7 @@ class Application(QtWidgets.QApplication):
     def __init__(self, mrml, temporaryFolder, isTesting):
         super().__init__(["RRLMedSAM"])
         self.applicationName = "Slicer"
+        self.revision = "1"
         self.applicationVersion = importlib.metadata.version("slicer-core")
         self.temporaryPath = temporaryFolder
         self.mrml, self._isTesting = mrml, isTesting
@@ -55,10 +56,6 @@ class Application(QtWidgets.QApplication):
     @property
     def slicerUserSettingsFilePath(self):
         return self._settings.fileName()
-
-    @property
-    def slicerRevisionUserSettingsFilePath(self):
-        return self._settings.fileName().replace(".ini", "-1.ini")
 
     def userSettings(self):
         return self._settings

@@ -57,12 +57,13 @@ def test_a_pytorch_that_was_built_for_numpy_1_brings_it_along_for_the_worker_alo
 
     torch = tmp_path / "site"
     command = [sys.executable, workernumpy.__file__, str(folder), *bundle.options(made)]
-    for state, isNeeded in (("return ()", False), ("raise RuntimeError('Numpy is not available')", True)):
-        torch.mkdir(exist_ok=True)
-        (torch / "torch.py").write_text(tensor.format(state))
+    torch.mkdir()
+    fails, works = tensor.format("raise RuntimeError('Numpy is not available')"), tensor.format("return ()")
+    for state, isNeeded in ((works, False), (fails, True), (fails, True), (works, False), ("raise ImportError", False)):
+        (torch / "torch.py").write_text(state)
         subprocess.run(command, env={**os.environ, "PYTHONPATH": str(torch)}, check=True)
-        assert folder.exists() == isNeeded
-    assert (folder / "numpy.py").exists()
+        assert (folder / "numpy.py").exists() == folder.exists() == isNeeded
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_place_that_cannot_hold_a_bundle_is_told(tmp_path):

@@ -311,7 +311,7 @@ def test_what_was_installed_is_listed_and_removed_again(user, answers, record, s
     user.ui.setupRemoveButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
     assert "tinytorch" in answers[-1] and "4 MB" in answers[-1]
-    assert asked[0][3:6] == ["uninstall", "-y", "tinytorch"]
+    assert asked[1][3:6] == ["uninstall", "-y", "tinytorch"]
     assert installed.listed() == {} and not user.ui.setupRemoveButton.enabled
 
 

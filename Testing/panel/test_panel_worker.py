@@ -1,6 +1,7 @@
 """The worker's process: real processes that behave badly."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -54,15 +55,30 @@ def lives(pid):
 
 
 def test_the_worker_alone_sees_its_own_packages_before_all_others(tmp_path):
-    (tmp_path / "scipy.py").write_text("__version__ = '0.0.1'")
-    process = WorkerProcess()
-    process.packages = str(tmp_path)
+    own, slicers = tmp_path / "own", tmp_path / "slicer's"
+    for folder, version in ((own, "0.0.1"), (slicers, "2.0")):
+        folder.mkdir()
+        (folder / "scipy.py").write_text(f"__version__ = '{version}'")
+    # As Slicer's Python, which is a launcher, does: its own folders come before those that it is given.
+    launcher = tmp_path / "launcher.py"
+    launcher.write_text(
+        "import os, sys\n"
+        f"os.environ['PYTHONPATH'] = os.pathsep.join([{str(slicers)!r}, os.environ['PYTHONPATH']])\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'RRLMedSAMEngine.worker'])\n"
+    )
+    process = WorkerProcess([sys.executable, str(launcher)])
+    process.packages = str(own)
     process.send(protocol.Probe(1))
     try:
         answer = collect(process, lambda event: isinstance(event, protocol.Probed))[-1]
     finally:
         process.stop()
-    assert answer.facts["scipy"] == "0.0.1" and str(tmp_path) not in sys.path
+    assert answer.facts["scipy"] == "0.0.1" and str(own) not in sys.path
+
+
+def test_the_worker_looks_there_before_it_imports_numpy():
+    code = "import sys, RRLMedSAMEngine.worker; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=workerprocess.MODULE_FOLDER, check=False).returncode == 0
 
 
 def test_a_command_that_does_not_exist_is_an_error_at_once(tmp_path):
