@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from . import fusion
-
-LEAST = 0.02  # share of a vote: nobody rules out what others suggest
+from .likelihood import LEAST_SHARE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class Ballot:
         is_one = torch.cat([own > 0, is_new[None]])
         given = torch.stack([(weights * (labels == candidate)).sum(dim=0) for candidate in candidates])
         own = torch.cat([own, torch.zeros_like(own[:1])])
-        shares = is_one * own.clamp_min(LEAST) ** (1 - share) * given.clamp_min(LEAST) ** share
+        shares = is_one * own.clamp_min(LEAST_SHARE) ** (1 - share) * given.clamp_min(LEAST_SHARE) ** share
         return Ballot(self.where[part], candidates.cpu().numpy(), (shares / shares.sum(dim=0)).cpu().numpy())
 
 

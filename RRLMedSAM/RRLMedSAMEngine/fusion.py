@@ -45,11 +45,16 @@ class PatchVote:
         return distances
 
 
-def weights(distances: torch.Tensor, offsets) -> torch.Tensor:
-    """The weight of each of the ``offsets``, voxels (i, j, k), from its ``distances``: (offsets, n) both."""
+def weights(distances: torch.Tensor, offsets, speaks: torch.Tensor) -> torch.Tensor:
+    """The weight of each of the ``offsets``, voxels (i, j, k), from its ``distances``: (offsets, n) both.
+
+    The largest of those that ``speaks``, bool (offsets, n), is 1 in each column; the others' are 0.
+    """
     nearness = torch.tensor([-sum(o * o for o in offset) / (2 * NEARNESS_SIGMA**2) for offset in offsets])
     scale = distances.min(dim=0).values + LEAST_DISTANCE
-    return (distances / -scale).add_(nearness.to(distances.device)[:, None]).exp_()
+    held = (distances / -scale).add_(nearness.to(distances.device)[:, None]).masked_fill_(~speaks, -torch.inf)
+    # Less the largest: where one that does not speak resembles by far the most, all others would vanish.
+    return held.sub_(held.max(dim=0).values).exp_()
 
 
 def search_radius(border_voxels: int) -> int:

@@ -1,5 +1,6 @@
 """A model's mask of a target: window by window in the atlas's frame, then as votes on any grid."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -100,8 +101,14 @@ class Votes:
         self._structure, self._probability = (F.pad(held, (0, 1)) for held in (mask.structure, mask.probability))
         device = mask.certain.device
         self._values = torch.from_numpy(np.concatenate([[0], values]).astype(np.int32)).to(device)
-        self._index = torch.full((mask.certain.numel(),), -1, dtype=torch.int64, device=device)
-        self._index[mask.where] = torch.arange(len(mask.where), device=device)
+
+    @functools.cached_property
+    def _index(self):
+        """Of each voxel of the frame among those in doubt, or -1; made for those votes alone that are asked for."""
+        device = self._mask.where.device
+        index = torch.full((self._mask.certain.numel(),), -1, dtype=torch.int64, device=device)
+        index[self._mask.where] = torch.arange(len(self._mask.where), device=device)
+        return index
 
     @property
     def count(self) -> int:

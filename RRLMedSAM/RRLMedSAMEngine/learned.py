@@ -15,8 +15,14 @@ class Learned:
         self._model = model.to(device)
         self.frame = make_frame(atlas.labels, float(atlas.volume.geometry.spacing.min()))
         image = workgrid.to_work_grid(atlas.volume, atlas.window, self.frame.spacing, atlas.box, device)
-        self.layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
-        self._described = [inference.describe(model, a.image, a.labels, a.count) for a in self.layers]
+        layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
+        self._values = [layer.values for layer in layers]
+        self._described = [inference.describe(model, a.image, a.labels, a.count) for a in layers]
+
+    @property
+    def looks(self) -> int:
+        """How often `masks` checks, at even distances."""
+        return len(self._values) * len(inference.windows(self.frame.grid.shape))
 
     def masks(self, found, maps, geometry: Geometry, check) -> list[Masks[inference.Votes]]:
         """The model's masks of a registered target, one for each layer of the atlas, as votes on its labels.
@@ -29,9 +35,9 @@ class Learned:
         seen_from = self.frame.seen_from(affine)
         to_frame = seen_from.lps_to_voxel @ found.deformation.grid.voxel_to_lps
         votes = []
-        for atlas, described, labels in zip(self.layers, self._described, maps):
+        for values, described, labels in zip(self._values, self._described, maps):
             here = nearest(labels, geometry, seen_from)
-            prior = make_prior(numbered(here, atlas.values).to(image.device))
+            prior = make_prior(numbered(here, values).to(image.device))
             masks = inference.predict(self._model, image, described, prior, check)
-            votes.append(Masks(*(inference.Votes(m, atlas.values, to_frame) for m in (masks.coarse, masks.refined))))
+            votes.append(Masks(*(inference.Votes(m, values, to_frame) for m in (masks.coarse, masks.refined))))
         return votes

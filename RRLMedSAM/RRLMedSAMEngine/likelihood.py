@@ -20,7 +20,7 @@ EVERYWHERE = 0.5  # voxels that the structure's whole histogram counts for in ea
 SURPRISE = 0.02  # share of voxels that may have any brightness
 TRUST = 0.5  # exponent of the histograms' evidence: neighbouring voxels are not independent
 AGREEMENT = 0.2  # for each of the six neighbours with the same label
-LEAST_SHARE = 0.02  # of a vote
+LEAST_SHARE = 0.02  # of a vote: nobody rules out what others suggest
 ROUNDS = 2
 NEVER = -1e9
 

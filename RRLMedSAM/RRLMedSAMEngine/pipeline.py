@@ -75,7 +75,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     def attempt(step):
         learned = model and known.learned(model[0], step.device)
-        after = (TRANSFER_COST + (MODEL_COST if model else 0)) * (2 if twin else 1)
+        after = TRANSFER_COST * (2 if twin else 1) + (MODEL_COST if model else 0)
         found = pairwise.register(
             known, target, settings.effort, step, clock,
             planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
@@ -125,7 +125,10 @@ def _transfer(atlas_labels, target, found, second, effort, learned, clock):
 
     def ask(labels):
         clock.enter("network")
-        return [masks.refined for masks in learned.masks(found, labels, geometry, clock.check)]
+        cost = MODEL_COST * found.target.image.numel() / learned.looks
+        votes = learned.masks(found, labels, geometry, lambda: clock.advance(cost))
+        clock.enter("transfer")
+        return [masks.refined for masks in votes]
 
     transfer.refine(
         maps, certainty, geometry, found, clock.check,

@@ -4,11 +4,10 @@ import importlib
 import platform
 import subprocess
 
-from . import __version__, memory
+from . import __version__, memory, protocol
 
 MISSING, NONE = "missing", "none"
 DRIVERS_SECONDS = 10  # a driver that hangs must not hold the probe up
-PACKAGES = ("torch", "numpy", "safetensors", "scipy", "SimpleITK")
 
 
 def facts() -> dict[str, str]:
@@ -18,7 +17,7 @@ def facts() -> dict[str, str]:
     ``torch_cuda``: the version that PyTorch was built with, or ``none``. ``arrays``: ``missing`` where it cannot
     exchange arrays with this NumPy.
     """
-    found = {name: _version(name) for name in PACKAGES}
+    found = {name: _version(name) for name in protocol.PACKAGES}
     return {
         "engine": __version__,
         "python": platform.python_version(),

@@ -14,7 +14,8 @@ VERSION = 1
 
 EFFORTS = ("fast", "balanced", "best")
 DEVICES = ("auto", "cpu", "cuda")
-PACKAGES = "RRLMEDSAM_PACKAGES"  # of the environment: a folder in which the worker looks for packages first
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")  # whose versions `Probed` tells
+OWN_PACKAGES = "RRLMEDSAM_PACKAGES"  # of the environment: a folder in which the worker looks for packages first
 BASE = "general"  # the shipped model that an adaptation begins with where no other is chosen
 UNFINISHED = (
     ".unfinished"  # ends the name of the folder beside a package in which its training is kept until it is done

@@ -134,12 +134,13 @@ class Transfer:
         for part in _parts(len(index), fusion.ELEMENTS // (len(offsets) * len(votes))):
             places = [transfer.located(index[part], geometry) for transfer, _ in opinions]
             distances = [v.distances(at - f.margin, check) for v, at, (_, f) in zip(votes, places, opinions)]
-            weights = fusion.weights(torch.cat(distances), offsets * len(votes))
+            distances = torch.cat(distances)
             for layer, ballots in enumerate(ranked):
                 candidates = torch.cat(
                     [transfer.around(at, offsets, layer, check) for (transfer, _), at in zip(opinions, places)]
                 )
-                found_here = fusion.ranking(candidates, weights * (candidates != SILENT), likelihood.CANDIDATES)
+                weights = fusion.weights(distances, offsets * len(votes), candidates != SILENT)
+                found_here = fusion.ranking(candidates, weights, likelihood.CANDIDATES)
                 ballots.append(Ballot(index[part], *(values.cpu().numpy() for values in found_here)))
         return [together(ballots) for ballots in ranked]
 

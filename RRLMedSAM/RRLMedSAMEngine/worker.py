@@ -182,7 +182,7 @@ def _failed(request, error: EngineError) -> protocol.Failed:
 
 def main(load=load) -> None:
     """Runs the worker on this process's standard streams; does not return."""
-    if packages := os.environ.get(protocol.PACKAGES):
+    if packages := os.environ.get(protocol.OWN_PACKAGES):
         sys.path.insert(0, packages)  # before numpy is imported
     requests, events = streams.claim_stdin(), streams.claim_stdout()
     streams.keep_log_private()

@@ -96,6 +96,7 @@ def _sentences(_):
         _("There is no unlabelled scan."), _("Give at least one volume like those to be segmented."),
         _("None of the unlabelled scans can be used."), _("Check that they show the atlas's anatomy."),
         _("An example has none of the atlas's structures."), _("Choose the segmentation drawn on it."),
+        _("New labelled examples are not used by an adaptation that had begun before; begin another one."),
         _("Examples need instance optimisation."), _("Leave out the examples or that switch."),
         _("{count} scans were left out: they hardly look like the atlas."),
         _("The time allows for {count} of {all} scans; the others were left out."),

@@ -12,10 +12,9 @@ import tempfile
 import slicer
 import slicer.util
 import vtk
-from RRLMedSAMEngine import __version__
+from RRLMedSAMEngine import __version__, protocol
 
-from . import models
-from .answers import PACKAGES
+from . import installed, models
 from .resultnodes import readReport
 from .sceneinput import roleNames
 
@@ -78,7 +77,9 @@ def _versions():
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     yield f"RRLMedSAM {__version__}, Slicer {slicer.app.applicationVersion}, Python {platform.python_version()}"
     yield f"{system}, {os.cpu_count()} processors"
-    yield ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    yield ", ".join(f"{package} {_version(package)}" for package in protocol.PACKAGES)
+    for package, own in installed.workers().items():
+        yield f"For the worker alone: {package} {own.version}"
 
 
 def _version(package):

@@ -3,10 +3,9 @@
 import re
 from typing import NamedTuple
 
-from RRLMedSAMEngine import __version__
+from RRLMedSAMEngine import __version__, protocol
 
 from . import models
-from .answers import PACKAGES
 from .installation import OLDEST_TORCH
 from .messages import _
 
@@ -27,7 +26,7 @@ def rows(facts, added):
     found = [Row(_("Extension"), __version__)]
     if facts is not None:
         found.append(Row(_("Python"), f"{facts['python']}, {facts['system']}"))
-        found += [_package(name, facts[name]) for name in PACKAGES]
+        found += [_package(name, facts[name]) for name in protocol.PACKAGES]
         if facts.get("arrays") == MISSING:
             state = _(
                 "does not work with this PyTorch. 'Install what is missing' gets an older one for the worker alone."

@@ -1,6 +1,6 @@
 """An older NumPy for the worker alone, where PyTorch was built for NumPy 1 and Slicer brings NumPy 2.
 
-So it is on Macs: Slicer for macOS is built for Intel processors, and the last PyTorch for these is 2.2. Slicer keeps its
+So it is on Macs: Slicer for macOS is built for Intel processors, whose last PyTorch is 2.2. Slicer keeps its
 own NumPy; the SciPy and SimpleITK that it brings work with both. A process of its own:
 
   python workernumpy.py FOLDER [OPTION ...]     puts it into the folder, or deletes the folder where it is not needed;

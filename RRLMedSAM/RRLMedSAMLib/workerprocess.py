@@ -112,7 +112,7 @@ class WorkerProcess:
         environment.update(PYTHONUNBUFFERED="1", PYTHONUTF8="1", GOMP_SPINCOUNT="10000")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [MODULE_FOLDER, environment.get("PYTHONPATH")]))
         if self.packages is not None:  # Slicer's Python puts its own folders before those of PYTHONPATH
-            environment[protocol.PACKAGES] = self.packages
+            environment[protocol.OWN_PACKAGES] = self.packages
         # A group of its own: Slicer's Python is a launcher, and ending only that would leave the work running.
         if os.name == "nt":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

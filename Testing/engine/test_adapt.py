@@ -62,12 +62,14 @@ class Run:
         self.progress, self.warnings, self.stop = [], [], False
         self.until = until
         self.output = output
+        self.examples = []
         self.readers = [functools.partial(image.read_volume, path) for path in scans]
         self.settings = Settings(minutes=seconds / 60, device="cpu", sizes=SMALL, **settings)
 
     def __call__(self, resume=False):
         return adapt.adapt(
-            ATLAS, LABELS, self.readers, self.output, self.settings, names={4: "Left"}, resume=resume,
+            ATLAS, LABELS, self.readers, self.output, self.settings, examples=self.examples, names={4: "Left"},
+            resume=resume,
             report=self.report, warn=self.warnings.append, cancelled=lambda: self.stop,
         )  # fmt: skip
 
@@ -165,6 +167,15 @@ def test_a_resumed_adaptation_keeps_its_scans_and_its_settings(tmp_path, scans):
     card = again(resume=True)
     assert (card.seed, card.training["mutual"], card.training["scans"]) == (7, True, 1)
     assert card.training["minutes_given"] == pytest.approx(4 / 60)
+
+
+def test_an_example_that_comes_after_the_beginning_is_not_dropped_without_a_word(tmp_path, scans):
+    output = tmp_path / "mine.rrl"
+    paused(output, [scans / "a.nrrd"], seconds=4)
+    again = Run(output, [scans / "a.nrrd"])
+    again.examples = [unreadable]
+    assert again(resume=True).training["examples"] == 0
+    assert any("New labelled examples" in text for text in again.warnings)
 
 
 def test_an_unfinished_adaptation_is_of_one_atlas(tmp_path, scans):
@@ -412,10 +423,8 @@ def test_an_example_keeps_the_labels_it_was_given(tmp_path):
 
 def test_an_example_is_drawn_as_a_quarter_and_counted_on_the_card(tmp_path, scans):
     run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])
-    card = adapt.adapt(
-        ATLAS, LABELS, run.readers, run.output, run.settings, examples=[bent_example],
-        report=run.report, warn=run.warnings.append, cancelled=lambda: False,
-    )  # fmt: skip
+    run.examples = [bent_example]
+    card = run()
     assert card.training["scans"] == 1 and card.training["examples"] == 1 and "1 more labelled" in card.summary
     found = prepare.Found([f"scan{n}" for n in range(30)], ["example"], 0)
     assert found.drawn_from().count("example") == 10

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from RRLMedSAMEngine.ballot import LEAST, Ballot, together
+from RRLMedSAMEngine.ballot import Ballot, together
+from RRLMedSAMEngine.likelihood import LEAST_SHARE
 
 ALL = slice(None)
 LABELS = np.array([[[5, 5, 7, 7]]], np.int32)
@@ -34,7 +35,7 @@ def test_others_are_counted_with_their_weight(ballot):
 def test_without_weight_the_others_change_nothing_and_with_all_of_it_they_decide(ballot):
     labels, weights = torch.tensor([[7, 7]], dtype=torch.int32), torch.ones(1, 2)
     assert share_of(ballot.joined_by(labels, weights, 0.0, ALL), 0, 5) == pytest.approx(0.6)
-    assert share_of(ballot.joined_by(labels, weights, 1.0, ALL), 0, 7) == pytest.approx(1 / (1 + LEAST))
+    assert share_of(ballot.joined_by(labels, weights, 1.0, ALL), 0, 7) == pytest.approx(1 / (1 + LEAST_SHARE))
 
 
 @pytest.mark.parametrize("label", [9, 0])

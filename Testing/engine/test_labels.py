@@ -50,8 +50,18 @@ def test_patches_find_the_atlas_patch_beside():
     target = torch.rand(24, 24, 24)
     voxels = lattice((1, 1, 1), np.array([[1, 0, 0, 12], [0, 1, 0, 12], [0, 0, 1, 12], [0, 0, 0, 1.0]])).flatten(1)
     patches = fusion.PatchVote(target, torch.roll(target, 1, dims=2), radius=1)
-    weights = fusion.weights(patches.distances(voxels, lambda: None), patches.offsets)[:, 0]
+    distances = patches.distances(voxels, lambda: None)
+    weights = fusion.weights(distances, patches.offsets, torch.ones_like(distances, dtype=torch.bool))[:, 0]
     assert patches.offsets[int(weights.argmax())] == (1, 0, 0)
+
+
+def test_a_patch_that_does_not_speak_takes_nobody_s_weight():
+    """It resembles perfectly, the others hardly: those share the vote among themselves."""
+    distances = torch.tensor([[0.0], [90.0], [95.0]])
+    weights = fusion.weights(distances, [(0, 0, 0)] * 3, torch.tensor([[False], [True], [True]]))
+    assert weights[:, 0].tolist() == pytest.approx([0.0, 1.0, 0.0])
+    everyone = fusion.weights(distances, [(0, 0, 0)] * 3, torch.ones(3, 1, dtype=torch.bool))
+    assert everyone[:, 0].tolist() == pytest.approx([1.0, 0.0, 0.0])
 
 
 def test_labels_are_ranked_by_their_votes():

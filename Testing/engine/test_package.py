@@ -305,6 +305,19 @@ def test_a_damaged_package_does_not_stop_the_automatic_choice(tmp_path, model, m
     assert len(told) == 1 and "cannot be read" in told[0]
 
 
+def test_damaged_weights_leave_the_automatic_choice_to_the_next_model(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    own = make_card(atlas_fingerprint=package.fingerprint(*atlas()), figures={"fast": measured(0.01)})
+    package.write(tmp_path / "own.rrl", model.state_dict(), own)
+    content = bytearray((tmp_path / "own.rrl").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "own.rrl").write_bytes(content)
+    told = []
+    assert models.load("auto", "fast", *atlas(), told.append) is None and len(told) == 1
+    package.write(tmp_path / "general.rrl", model.state_dict(), make_card(name="g", figures={"fast": measured(0.01)}))
+    assert models.load("auto", "fast", *atlas(), told.append)[1].name == "g"
+
+
 def test_another_atlas_than_the_models_is_a_warning(tmp_path, model):
     package.write(tmp_path / "model.rrl", model.state_dict(), make_card(atlas_fingerprint="0" * 64))
     told = []

@@ -156,6 +156,22 @@ def test_training_makes_the_mask_better(case_file):
     assert np.isfinite(history[0]["registration"])
 
 
+def test_a_step_that_is_not_finite_changes_nothing(case_file, monkeypatch):
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings()
+    )
+    training.step(0.1)
+    before = {name: weight.clone() for name, weight in training.average.state_dict().items()}
+    monkeypatch.setattr(trainer.losses, "mask_loss", lambda masks, *_: masks.logits.sum() * float("nan"))
+    training.step(0.1)
+    assert all(torch.equal(weight, before[name]) for name, weight in training.average.state_dict().items())
+    monkeypatch.undo()
+    training.step(0.1)
+    after = training.average.state_dict()
+    assert training.steps == 3 and all(weight.isfinite().all() for weight in after.values())
+    assert any(not torch.equal(weight, before[name]) for name, weight in after.items())
+
+
 @pytest.mark.parametrize("most_voxels", [8e5, 5e3])  # the network's grid: the frame's, and half of it
 def test_without_instance_optimisation_cases_get_what_the_network_finds(case_file, tmp_path, monkeypatch, most_voxels):
     monkeypatch.setattr(pairs, "MOST_VOXELS", most_voxels)

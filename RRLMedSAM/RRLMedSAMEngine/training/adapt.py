@@ -159,6 +159,8 @@ class _Job:
                 is_late=lambda: self.tick() > PREPARING * self.total,
             )
             self.record.keep(self.found)
+        elif len(examples) > len(self.found.examples):
+            self.warn("New labelled examples are not used by an adaptation that had begun before; begin another one.")
         self.cases = self.found.drawn_from()
         if not self.settings.trainer.optimised:
             self.cases = networklabels.aligned_only(self.cases, self.framed, self.work / "network")

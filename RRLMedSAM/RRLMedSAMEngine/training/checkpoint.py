@@ -30,5 +30,5 @@ def load(folder: Path) -> dict | None:
 
 
 def remove(folder: Path) -> None:
-    """The folder with all that was kept for going on."""
-    shutil.rmtree(folder)
+    """The folder with all that was kept for going on; what another program holds open stays."""
+    shutil.rmtree(folder, ignore_errors=True)

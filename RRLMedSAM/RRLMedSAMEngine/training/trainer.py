@@ -78,13 +78,14 @@ class Trainer:
                 parts["distillation"] = self.distillation.loss(self.model.general)
         self.optimizer.zero_grad(set_to_none=True)
         sum(WEIGHTS.get(name, 1.0) * part for name, part in parts.items()).backward()
-        for part in self.model.children():  # each by itself: a bad registration shall not silence the masks
-            torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP)
-        self.optimizer.step()
-        if self.settings.mutual and not first_stage:
-            approach(self.model.general, self.model.medical, MUTUAL)
+        # Each part by itself: a bad registration shall not silence the masks.
+        norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP) for part in self.model.children()]
         self.steps += 1
-        follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
+        if bool(torch.stack(norms).isfinite().all()):  # one step that is not would spoil all weights for ever
+            self.optimizer.step()
+            if self.settings.mutual and not first_stage:
+                approach(self.model.general, self.model.medical, MUTUAL)
+            follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def _mask_losses(self, sample, share_done):
