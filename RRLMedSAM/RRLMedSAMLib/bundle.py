@@ -9,7 +9,7 @@ Standard library only: the panel, `run.py` and a process of its own use it:
   python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
   python bundle.py check FOLDER                     checks them, and that they are for this Python
 
-A requirement is a package's name, or -r and a file of them. Exit code 3: the bundle cannot be used; the last line says
+Exit code 3: the bundle cannot be used; the last line says
 why.
 """
 
@@ -17,17 +17,17 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import sysconfig
-import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # also where this file itself is started
+
+from RRLMedSAMLib.torchfinder import find, pip  # noqa: E402
 
 INDEX, WHEELS = "bundle.json", "wheels"
 VERSION = 2  # 1 had no NumPy for the PyTorch of Macs
 UNUSABLE = 3
-TORCH_FINDER = ["light-the-torch==0.8.1", "pip==25.0.1"]  # knows where CPU builds are; and a pip that it works with
 NUMPY_1 = "numpy==1.26.4"  # its last, for Python up to 3.12: so is the last PyTorch that was built for it
-FIND_TORCH = "import sys; from light_the_torch._cli import main; sys.exit(main())"  # its -m ends with 0 in any case
 
 
 class BundleError(Exception):
@@ -103,22 +103,12 @@ def _download(folder, requirements):
     """Returns pip's exit code. What plain pip takes as PyTorch on Linux is the CUDA build, several gigabytes."""
     into = ["--only-binary", ":all:", "--dest", wheels(folder)]
     torch = [each for each in requirements if re.match(r"torch\b", each)]
-    code = _pip("download", *into, *(each for each in requirements if each not in torch))
+    code = pip("download", *into, *(each for each in requirements if each not in torch))
     if code or not torch:
         return code
-    with tempfile.TemporaryDirectory(prefix="finder-", dir=folder) as finder:
-        find = f"import sys; sys.path.insert(0, {finder!r}); {FIND_TORCH}"  # before Slicer's own pip
-        code = _pip("install", "--target", finder, *TORCH_FINDER) or _python("-c", find, "download", *into, *torch)
+    code = find("download", *into, *torch, near=folder)
     needs_numpy_1 = any(re.match(r"torch-2\.[0-2]\.", name) for name in os.listdir(wheels(folder)))
-    return code or (_pip("download", *into, "--no-deps", NUMPY_1) if needs_numpy_1 else 0)
-
-
-def _pip(*arguments):
-    return _python("-m", "pip", *arguments, "--no-input", "--disable-pip-version-check")
-
-
-def _python(*arguments):
-    return subprocess.run([sys.executable, *arguments], check=False).returncode
+    return code or (pip("download", *into, "--no-deps", NUMPY_1) if needs_numpy_1 else 0)
 
 
 def main(arguments):
@@ -134,7 +124,7 @@ def main(arguments):
         if task in ("install", "check"):
             check(folder)
         if task == "install":
-            code = _pip("install", *options(folder), *requirements)
+            code = pip("install", *options(folder), *requirements)
         if task in ("download", "seal") and code == 0:
             seal(folder)
         return code

@@ -8,21 +8,22 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 
 import qt
 import slicer
+from RRLMedSAMEngine import protocol
 
-from . import bundle, installed, workernumpy
+from . import bundle, installed, torchfinder, workernumpy
 from .errors import RunError
 from .messages import _, cancelled
 from .pipfailures import explained
+from .workerprocess import MODULE_FOLDER
 
 OLDEST_TORCH = (2, 2)  # the last one for Slicer on macOS with Intel processors
-TORCH = "torch>={}.{}".format(*OLDEST_TORCH)
-TORCH_FINDER = "light-the-torch>=0.5"  # as the PyTorch extension: it takes the build that fits the graphics card
-REQUIREMENTS = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "requirements.txt"
-)
+LONGEST_TORCH_PATH = 185  # characters, below site-packages, from PyTorch 2.13 on
+LONGEST_WINDOWS_PATH = 259  # unless Windows was told otherwise
+REQUIREMENTS = os.path.join(MODULE_FOLDER, "Resources", "requirements.txt")
 POLL_MS = 50
 LONGEST_OUTPUT = 1 << 16  # characters of pip's output that are kept to explain a failure
 
@@ -31,12 +32,23 @@ def pip(*arguments):
     return [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
 
 
-def bundling(task, folder):
-    return [sys.executable, os.path.abspath(bundle.__file__), task, folder, "-r", REQUIREMENTS, TORCH]
+def own(module, *arguments):
+    """One of our own files as a process. No argument of it is a path: on Windows the launcher that is Slicer 5.10's
+    Python spoils letters that are not ASCII. Folders are told by the current one, or by the environment."""
+    return [sys.executable, "-m", module.__name__, *arguments]
 
 
-def numpyForWorker(*options):
-    return [sys.executable, os.path.abspath(workernumpy.__file__), installed.workersFolder(), *options]
+def packages():
+    """What the worker needs besides PyTorch."""
+    with open(REQUIREMENTS, encoding="utf-8") as file:
+        return [line.strip() for line in file if line.strip() and not line.startswith("#")]
+
+
+def torch():
+    """PyTorch, in a version whose files Slicer's folder can take."""
+    length = len(sysconfig.get_path("purelib")) + LONGEST_TORCH_PATH
+    isTooLong = os.name == "nt" and length > LONGEST_WINDOWS_PATH
+    return "torch>={}.{}".format(*OLDEST_TORCH) + (",<2.13" if isTooLong else "")
 
 
 class Installation:
@@ -45,7 +57,7 @@ class Installation:
     def __init__(self, log):
         self._log = log
         self._process = None
-        self._commands, self._output, self._before = [], "", set()
+        self._commands, self._folder, self._output, self._before = [], None, "", set()
         self._onEnded = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -63,26 +75,24 @@ class Installation:
         RunError where this is a test of the application: tests change no installation.
         """
         _refuseInTests()
-        find = [sys.executable, "-c", bundle.FIND_TORCH, "install", *(["--upgrade"] if isOtherBuild else []), TORCH]
-        needed = [pip("install", "-r", REQUIREMENTS), pip("install", TORCH_FINDER), find]
-        self._start([*needed, numpyForWorker()], onEnded)
+        find = own(torchfinder, "install", *(["--upgrade"] if isOtherBuild else []), torch())
+        self._start([pip("install", *packages()), find, own(workernumpy)], onEnded)
 
     def installBundle(self, folder, onEnded):
         """Installs from a bundle, without a network."""
         _refuseInTests()
-        self._start([bundling("install", folder), numpyForWorker(*bundle.options(folder))], onEnded)
+        install = own(bundle, "install", os.curdir, *packages(), torch())
+        self._start([install, own(workernumpy, *bundle.options(os.curdir))], onEnded, folder)
 
     def makeBundle(self, folder, onEnded):
         """Downloads what is to be installed on another computer into a folder."""
-        self._start([bundling("download", folder)], onEnded)
+        self._start([own(bundle, "download", os.curdir, *packages(), torch())], onEnded, folder)
 
     def remove(self, onEnded):
         """Uninstalls what was `installed` from here."""
         names = list(installed.listed())
-        delete = "import shutil, sys; [shutil.rmtree(each, ignore_errors=True) for each in sys.argv[1:]]"
-        folder = installed.workersFolder()
-        commands = [[sys.executable, "-c", delete, folder, folder + workernumpy.PART]]
-        self._start([*commands, pip("uninstall", "-y", *names)] if names else commands, onEnded)
+        delete = own(workernumpy, workernumpy.REMOVE)
+        self._start([delete, pip("uninstall", "-y", *names)] if names else [delete], onEnded)
 
     def cancel(self):
         """Ends what goes on; what pip has installed by then stays, and is recorded."""
@@ -107,11 +117,12 @@ class Installation:
 
     # ------------------------------------------------------------ the processes
 
-    def _start(self, commands, onEnded):
+    def _start(self, commands, onEnded, folder=MODULE_FOLDER):
+        """``folder``: the current one, as Slicer's own may be gone, or hold other modules."""
         if self.isBusy:
             raise RuntimeError("An installation is going on.")
         self._commands, self._onEnded = commands, onEnded
-        self._before = installed.distributions()
+        self._folder, self._before = folder, installed.distributions()
         self._timer.start()
         self._next()
 
@@ -121,6 +132,8 @@ class Installation:
             return
         self._output = ""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PIP_PROGRESS_BAR": "off"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [MODULE_FOLDER, environment.get("PYTHONPATH")]))
+        environment[protocol.OWN_PACKAGES] = installed.workersFolder()
         environment["PIP_NO_CACHE_DIR"] = "1"  # gigabytes that 'Remove what was installed' would leave behind
         group = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
@@ -130,7 +143,7 @@ class Installation:
         try:
             self._process = subprocess.Popen(
                 self._commands.pop(0), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=environment, **group,
+                env=environment, cwd=self._folder, **group,
             )  # fmt: skip
         except OSError as error:
             text = _("pip cannot be started: {reason}.").format(reason=error.strerror)
@@ -154,7 +167,7 @@ class Installation:
                 command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
                 subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
             else:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: of a group that has ended
                     os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._close()

@@ -5,15 +5,13 @@ import importlib
 import importlib.metadata
 import json
 import os
-import platform
+import sysconfig
 from typing import NamedTuple
 
 import slicer
 
 from .errors import RunError
 from .messages import _
-
-FILE = "RRLMedSAM-installed.json"
 
 
 class Added(NamedTuple):
@@ -38,7 +36,7 @@ def listed():
 
 def workersFolder():
     """A folder of this user and this Slicer whose packages only the worker sees; it exists where it needs any."""
-    return os.path.join(_settingsFolder(), f"RRLMedSAM-{slicer.app.revision}-{platform.machine()}")
+    return _settings(f"packages-{{}}-{sysconfig.get_platform()}")
 
 
 def workers():
@@ -84,11 +82,13 @@ def _notRecorded(added, error):
 
 
 def _recordPath():
-    return os.path.join(_settingsFolder(), FILE)
+    return _settings("installed-{}.json")
 
 
-def _settingsFolder():
-    return os.path.dirname(slicer.app.slicerUserSettingsFilePath)
+def _settings(name):
+    """A path in the folder of settings that all of a user's Slicers share; ``name``: with {} for the revision."""
+    folder = os.path.dirname(slicer.app.slicerUserSettingsFilePath)
+    return os.path.join(folder, "RRLMedSAM-" + name.format(slicer.app.revision))
 
 
 def _added(distribution):

@@ -1,7 +1,7 @@
 """Why pip failed, from what it printed. Standard library only: `run.py` tells the same causes in its own words."""
 
-DISK_FULL, CERTIFICATE, PROXY_PASSWORD, PROXY, NETWORK, NO_BUILD, NO_RIGHTS = (
-    "disk_full", "certificate", "proxy_password", "proxy", "network", "no_build", "no_rights",
+DISK_FULL, CERTIFICATE, PROXY_PASSWORD, PROXY, NETWORK, NO_BUILD, LONG_PATH, IN_USE, NO_RIGHTS = (
+    "disk_full", "certificate", "proxy_password", "proxy", "network", "no_build", "long_path", "in_use", "no_rights",
 )  # fmt: skip
 PRINTED = {  # the more specific first: a proxy's failure is one of the network, too
     DISK_FULL: ("No space left on device", "[Errno 28]", "not enough space on the disk", "Disk quota exceeded"),
@@ -13,7 +13,9 @@ PRINTED = {  # the more specific first: a proxy's failure is one of the network,
         "ConnectionResetError", "RemoteDisconnected", "Network is unreachable", "getaddrinfo failed",
     ),
     NO_BUILD: ("No matching distribution found", "Could not find a version that satisfies"),
-    NO_RIGHTS: ("Permission denied", "[Errno 13]", "Access is denied"),
+    LONG_PATH: ("[WinError 206]", "Windows Long Path"),
+    IN_USE: ("[WinError 32]", "being used by another process"),
+    NO_RIGHTS: ("Permission denied", "[Errno 13]", "Access is denied", "[Errno 30]", "Read-only file system"),
 }  # fmt: skip
 
 

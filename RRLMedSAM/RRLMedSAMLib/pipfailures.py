@@ -43,6 +43,14 @@ def _texts():
             _("There is no build of a package for this computer and this version of Slicer."),
             _("Update Slicer; see the log below for the package."),
         ),
+        pipcauses.LONG_PATH: (
+            _("The path of Slicer's folder is too long for a package's files."),
+            _("Install Slicer into a folder with a shorter path, or have long paths enabled in Windows."),
+        ),
+        pipcauses.IN_USE: (
+            _("Another program uses the packages."),
+            _("Close other windows of Slicer, then click again."),
+        ),
         pipcauses.NO_RIGHTS: (
             _("Slicer's folder cannot be written to."),
             _("Install Slicer into a folder of your own, or start it once as administrator."),

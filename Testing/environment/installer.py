@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from RRLMedSAMLib import pipcauses
-from RRLMedSAMLib.bundle import TORCH_FINDER
+from RRLMedSAMLib.torchfinder import FINDER
 
 from .problem import Problem, disk_full, say
 
@@ -102,6 +102,6 @@ def has_nvidia_driver():
 def _find_cpu_torch(python, log, options, variables, verb):
     """With light-the-torch, which is not kept. It may fail without saying so."""
     with tempfile.TemporaryDirectory(prefix="rrlmedsam-") as folder:
-        pip(python, log, ["--target", folder, *TORCH_FINDER], variables=variables)
+        pip(python, log, ["--target", folder, *FINDER], variables=variables)
         options = [*options, "--pytorch-computation-backend=cpu", f"torch=={TORCH_VERSION}"]
         pip(python, log, options, "light_the_torch", {**variables, "PYTHONPATH": folder}, verb)

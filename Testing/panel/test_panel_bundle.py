@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from RRLMedSAMLib import bundle, installation, workernumpy
+from RRLMedSAMEngine import protocol
+from RRLMedSAMLib import bundle, installation, workernumpy, workerprocess
 from RRLMedSAMLib.pipfailures import explained
 from toywheels import toyIndex, wheel
 
@@ -56,12 +57,14 @@ def test_a_pytorch_that_was_built_for_numpy_1_brings_it_along_for_the_worker_alo
     assert "numpy-1.26.4-py3-none-any.whl" in os.listdir(bundle.wheels(made))
 
     torch = tmp_path / "site"
-    command = [sys.executable, workernumpy.__file__, str(folder), *bundle.options(made)]
+    command = [sys.executable, "-m", workernumpy.__name__, *bundle.options(made)]
+    environment = {**os.environ, protocol.OWN_PACKAGES: str(folder)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(torch), workerprocess.MODULE_FOLDER])
     torch.mkdir()
     fails, works = tensor.format("raise RuntimeError('Numpy is not available')"), tensor.format("return ()")
     for state, isNeeded in ((works, False), (fails, True), (fails, True), (works, False), ("raise ImportError", False)):
         (torch / "torch.py").write_text(state)
-        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(torch)}, check=True)
+        subprocess.run(command, env=environment, check=True)
         assert (folder / "numpy.py").exists() == folder.exists() == isNeeded
     assert not list(tmp_path.glob("*.part"))
 
@@ -133,6 +136,9 @@ def test_a_bundle_that_cannot_be_used_is_refused_with_a_sentence(madeBundle, har
         ),
         ("ERROR: No matching distribution found for torch>=2.2", "no build"),
         ("ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: 'x'", "cannot be written"),
+        ("OSError: [WinError 206] The filename or extension is too long", "path of Slicer's folder is too long"),
+        ("PermissionError: [WinError 32] The process cannot access the file", "Another program"),
+        ("OSError: [Errno 30] Read-only file system: 'x'", "cannot be written"),
         ("ERROR: something else.\nmore", "something else"),
         ("", "no reason given"),
     ],

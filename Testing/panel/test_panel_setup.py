@@ -53,15 +53,16 @@ def record(tmp_path, monkeypatch):
 
 
 START = Installation._start
+FINDER = "RRLMedSAMLib.torchfinder"
 
 
 def fakePip(monkeypatch, *programs):
     """The installation's commands are these Python programs, in place of pip's; returns how pip was asked."""
     asked = []
 
-    def start(self, commands, onEnded):
+    def start(self, commands, onEnded, *folder):
         asked.extend(commands)
-        START(self, [[sys.executable, "-c", program] for program in programs], onEnded)
+        START(self, [[sys.executable, "-c", program] for program in programs], onEnded, *folder)
 
     monkeypatch.setattr(Installation, "_start", start)
     return asked
@@ -108,7 +109,7 @@ def test_a_pytorch_that_does_not_fit_is_told_and_mended(user, answers, record, m
     assert rows(user)[part].startswith(f"\u2717 {state}") and state in user.ui.setupStatusLabel.text
     user.ui.setupInstallButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
-    assert asked[2][3:] == ["install", *(["--upgrade"] if part == "Device" else []), "torch>=2.2"]
+    assert asked[1][2:] == [FINDER, "install", *(["--upgrade"] if part == "Device" else []), "torch>=2.2"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_pytorch_for_another_numpy_is_told_and_the_worker_gets_one_of_its_own(
     asked = fakePip(monkeypatch, program)
     user.ui.setupInstallButton.click()
     user.wait(lambda: not user.panel.setup.isBusy)
-    assert asked[3][1:] == [workernumpy.__file__, str(folder)] and user.logic.worker.packages == str(folder)
+    assert asked[2][1:] == ["-m", workernumpy.__name__] and user.logic.worker.packages == str(folder)
     assert rows(user)["Added: numpy, for the worker"] == f"\u2713 3.1, 3.5 MB in {folder}"
     assert installed.listed() == {}  # it is none of Slicer's, which 'pip uninstall numpy' would delete
     monkeypatch.setattr(Installation, "_start", START)
@@ -201,9 +202,8 @@ def test_it_installs_without_blocking_and_looks_again(user, answers, record, mon
     assert heart.longestGap < 0.5  # on a busy machine; 0.1 alone
     assert user.ui.setupStatusLabel.text == "Done." and "two" in user.log
     commands = [" ".join(command) for command in asked]
-    assert "-r" in commands[0] and "requirements.txt" in commands[0]
-    assert "light-the-torch" in commands[1]
-    assert "light_the_torch" in commands[2] and commands[2].endswith("install torch>=2.2")
+    assert "install numpy safetensors scipy SimpleITK" in commands[0]
+    assert commands[1].endswith(f"-m {FINDER} install torch>=2.2") and "workernumpy" in commands[2]
 
 
 def test_a_run_without_torch_goes_on_after_the_installation(user, answers, record, monkeypatch, scene):

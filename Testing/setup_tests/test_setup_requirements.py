@@ -18,7 +18,7 @@ def test_everything_installed_has_a_version(name):
     assert lines
     for line in lines:
         assert re.match(r"[\w-]+==[\d.]+(\s*;|$)", line), line
-    assert all("==" in requirement for requirement in installer.TORCH_FINDER)
+    assert all("==" in requirement for requirement in installer.FINDER)
 
 
 def test_the_workers_packages_are_pinned_here_but_not_in_slicer():
