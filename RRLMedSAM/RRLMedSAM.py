@@ -45,6 +45,8 @@ def _registerSampleData():
 class RRLMedSAMWidget(ScriptedLoadableModuleWidget):
     """Builds the panel; see RRLMedSAMLib.panel for what it does."""
 
+    panel = None  # where it could not be built, the module can be reloaded all the same
+
     def setup(self):
         from RRLMedSAMLib.panel import Panel
 
@@ -56,13 +58,16 @@ class RRLMedSAMWidget(ScriptedLoadableModuleWidget):
         self.panel = Panel(slicer.util.childWidgetVariables(uiWidget), self.logic)
 
     def enter(self):
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self):
-        self.panel.exit()
+        if self.panel is not None:
+            self.panel.exit()
 
     def cleanup(self):
-        self.panel.cleanup()
+        if self.panel is not None:
+            self.panel.cleanup()
 
 
 class RRLMedSAMLogic(OneShotLogic, ScriptedLoadableModuleLogic):

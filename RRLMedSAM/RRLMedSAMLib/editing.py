@@ -38,6 +38,7 @@ def openEditor(segmentation, segmentId):
     """Shows the module Segment Editor, as `selectInEditor` has prepared it."""
     selectInEditor(segmentation, segmentId)
     slicer.util.selectModule("SegmentEditor")
+    selectInEditor(segmentation, segmentId)  # when its widget is made it selects the first segment
 
 
 # ---------------------------------------------------------------- which segments were corrected

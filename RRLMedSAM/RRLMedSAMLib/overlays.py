@@ -85,10 +85,20 @@ class Overlays:
         self._undo.append((display, display.SetAndObserveColorNodeID, display.GetColorNodeID()))
         colours = _colours()
         display.SetAndObserveColorNodeID(colours.GetID())
-        legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
+        self._made.append(colours)
+        logic = slicer.modules.colors.logic()
+        legend = logic.GetColorLegendDisplayNode(display)
+        if legend is None:
+            legend = logic.AddDefaultColorLegendDisplayNode(display)
+            self._made.append(legend)
+            legend.SetSaveWithScene(False)
+        else:  # the user's own
+            self._undo += [
+                (legend, legend.SetTitleText, legend.GetTitleText()),
+                (legend, legend.SetVisibility, legend.GetVisibility()),
+            ]
         legend.SetTitleText(_("Confidence, %"))
         legend.SetVisibility(True)
-        self._add(legend, colours)
         return node
 
     def _showGrid(self, transform, target):
@@ -111,21 +121,16 @@ class Overlays:
     def _warpedAtlas(self, segmentation):
         """The atlas under the transform to the target: the slices show it where that brings it."""
         atlas = sourcesOf(segmentation)["atlasVolume"]
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _("Atlas on the target"))
-        node.SetHideFromEditors(True)
+        node = _addHidden(slicer.vtkMRMLScalarVolumeNode(), _("Atlas on the target"))
         node.SetAndObserveImageData(atlas.GetImageData())  # shared, not copied
         node.CopyOrientation(atlas)
         node.CreateDefaultDisplayNodes()
         if atlas.GetDisplayNode() is not None:
             node.GetDisplayNode().Copy(atlas.GetDisplayNode())
         node.SetAndObserveTransformNodeID(transformOf(segmentation).GetID())
-        self._add(node.GetDisplayNode(), node)
+        node.GetDisplayNode().SetSaveWithScene(False)
+        self._made += [node.GetDisplayNode(), node]
         return node
-
-    def _add(self, *nodes):
-        for node in nodes:
-            node.SetSaveWithScene(False)
-        self._made += nodes
 
     # ------------------------------------------------------------ before and after
 
@@ -157,9 +162,17 @@ def _composites():
     return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
 
 
+def _addHidden(node, name):
+    """Hidden before the scene tells of it: selectors and the subject hierarchy look at that once."""
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    return slicer.mrmlScene.AddNode(node)
+
+
 def _colours():
     """A table of 101 colours, one for each percent."""
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOUR_NODE)
+    node = _addHidden(slicer.vtkMRMLColorTableNode(), COLOUR_NODE)
     node.SetTypeToUser()
     node.SetNumberOfColors(101)
     for percent in range(101):

@@ -18,6 +18,7 @@ from . import installed, models
 from .resultnodes import readReport
 from .sceneinput import roleNames
 
+COMMON = {"segment", "slice", "volume", "model"}  # in names that Slicer itself gives
 SHORTEST_NAME = 4  # letters; less is part of too many ordinary words
 QUOTED_PATH = r"""(["'])[^"'\n]*[/\\][^"'\n]*\1"""
 # From a path's beginning to the last separator of the line: folders' names have blanks, which end nothing.
@@ -46,7 +47,7 @@ def anonymous(text, names):
         text = text.replace(folder, "/folder")
     for pattern in (QUOTED_PATH, ABSOLUTE_PATH, RELATIVE_PATH):
         text = re.sub(pattern, _withoutFolders, text)
-    ours = set(re.findall(r"\w+", " ".join(roleNames().values()).lower()))
+    ours = COMMON.union(re.findall(r"\w+", " ".join(roleNames().values()).lower()))
     parts = {part for name in names for part in (name, *re.split(r"[\W_]+", name))}
     for name in sorted(parts, key=len, reverse=True):
         if len(name) >= SHORTEST_NAME and not name.isdigit() and not ours.issuperset(name.lower().split()):

@@ -11,7 +11,7 @@ import slicer
 import slicer.util
 
 from .messages import _
-from .scene import LPS_FROM_RAS, toMatrix
+from .scene import LPS_FROM_RAS, showInSlices, toMatrix
 
 SIZE = 64  # voxels along each axis, 1 mm wide
 SHIFT = 4.0  # mm along R: where the target's anatomy lies relative to the atlas's
@@ -51,7 +51,7 @@ def addPhantom(_source=None):
     image, labels = phantom(0.0)
     atlas = addVolume(atlasName, image)
     segmentation = addSegmentation(segmentationName, labels, STRUCTURES, atlas)
-    return [atlas, segmentation, addVolume(targetName, phantom(SHIFT)[0])]
+    return _shown(atlas, segmentation, addVolume(targetName, phantom(SHIFT)[0]))
 
 
 def addBrain(_source=None):
@@ -71,7 +71,12 @@ def addSample(sample, names):
     atlas = _addImage(atlasName, sample.atlas)
     structures = {structure.value: (structure.name, structure.colour) for structure in sample.structures}
     segmentation = addSegmentation(segmentationName, _array(sample.atlasLabels), structures, atlas)
-    return [atlas, segmentation, _addImage(targetName, sample.target)]
+    return _shown(atlas, segmentation, _addImage(targetName, sample.target))
+
+
+def _shown(atlas, segmentation, target):
+    showInSlices(atlas)
+    return [atlas, segmentation, target]
 
 
 def phantom(shift):

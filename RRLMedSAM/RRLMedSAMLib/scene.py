@@ -92,8 +92,13 @@ def terminology(segment):
 
 
 def showInSlices(volume):
-    """Makes the volume (or none) the background of all slice views; the segmentation shows itself."""
+    """Makes the volume (or none) the background of all slice views, and fits those to it that showed another; the
+    segmentation shows itself."""
     if volume is None:
         return
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    others = [each for each in composites if each.GetBackgroundVolumeID() != volume.GetID()]
+    for composite in others:
         composite.SetBackgroundVolumeID(volume.GetID())
+    if others:
+        slicer.app.applicationLogic().FitSliceToBackground(False, False)

@@ -8,6 +8,7 @@ import pytest
 import qt
 import slicer
 import slicer.util
+import vtk
 from driver import Driver
 from host.events import pump, screenshot
 from host.views import SliceView
@@ -149,6 +150,32 @@ def test_the_next_place_is_selected_when_the_segment_editor_is_opened(user, edit
 
 
 # ---------------------------------------------------------------- overlays
+
+
+def test_a_legend_of_the_user_s_own_is_given_back(user, slices):
+    display = confidenceOf(result(user)).GetDisplayNode()
+    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
+    legend.SetTitleText("mine")
+    legend.SetVisibility(False)
+    user.ui.confidenceOverlayButton.click()
+    assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
+    user.ui.backButton.click()
+    assert slicer.mrmlScene.IsNodePresent(legend) and legend.GetSaveWithScene()
+    assert not legend.GetVisibility() and legend.GetTitleText() == "mine"
+
+
+def test_what_an_overlay_adds_is_hidden_when_the_scene_tells_of_it(user, slices):
+    hidden = {}
+
+    def onNodeAdded(_caller, _event, node):
+        hidden[node.GetClassName()] = node.GetHideFromEditors()
+
+    onNodeAdded.CallDataType = vtk.VTK_OBJECT
+    tag = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, onNodeAdded)
+    user.ui.atlasOverlayButton.click()
+    user.ui.confidenceOverlayButton.click()
+    slicer.mrmlScene.RemoveObserver(tag)
+    assert hidden["vtkMRMLScalarVolumeNode"] and hidden["vtkMRMLColorTableNode"]
 
 
 def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
