@@ -132,16 +132,23 @@ class Worker:
         """Loads torch, then does what is asked, one thing after the other; does not return."""
         try:
             self._load()
-        except EngineError as error:  # each request is told so
+        except Exception as error:  # each request is told so
             streams.note(trace(error))
         while True:
             task = self._waiting.get()
             if isinstance(task, protocol.Probe):
-                self._tell(protocol.Probed(task.id, probe.facts()))
+                self._tell(self._look(task))
             elif self._start(task):
                 task.end(self._compute(task))
                 gc.collect()
                 allocator.give_back()
+
+    def _look(self, request: protocol.Probe):
+        """The answer to a Probe."""
+        try:
+            return protocol.Probed(request.id, probe.facts())
+        except Exception as error:  # a sandbox may hide the machine
+            return _failure(request, error)
 
     def _start(self, run: Run) -> bool:
         with self._lock:
@@ -160,10 +167,7 @@ class Worker:
                 finish=lambda: self._finish(run),
             )
         except Exception as error:
-            failure = as_engine_error(error)
-            if failure.code != "cancelled":
-                streams.note(trace(error))
-            return _failed(run.request, failure)
+            return _failure(run.request, error)
         finally:
             with self._lock:
                 self._run = None
@@ -176,12 +180,23 @@ class Worker:
             self._run = None
 
 
+def _failure(request, error: Exception) -> protocol.Failed:
+    """The answer where anything was raised; the log gets the place."""
+    failure = as_engine_error(error)
+    if failure.code != "cancelled":
+        streams.note(trace(error))
+    return _failed(request, failure)
+
+
 def _failed(request, error: EngineError) -> protocol.Failed:
     return protocol.Failed(request.id, error.code, error.text, error.action)
 
 
 def main(load=load) -> None:
     """Runs the worker on this process's standard streams; does not return."""
+    # Slicer's launcher sets it, and a SimpleITK from PyPI, built with another ITK, may crash when it loads Slicer's
+    # plugins for files. Slicer itself clears it for its command line modules.
+    os.environ.pop("ITK_AUTOLOAD_PATH", None)
     if packages := os.environ.get(protocol.OWN_PACKAGES):
         sys.path.insert(0, packages)  # before numpy is imported
     requests, events = streams.claim_stdin(), streams.claim_stdout()

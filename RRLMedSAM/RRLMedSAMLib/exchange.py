@@ -13,7 +13,8 @@ import time
 import numpy as np
 from RRLMedSAMEngine import ownership
 
-PREFIX = "RRLMedSAM-"
+PREFIX = "RRLMedSAM-exchange-"  # which nobody gives a folder of their own
+SUFFIXES = (".npy", ".part")  # of what either side writes, beside the lock
 PIECE = 1 << 20  # values handled between two yields: a few milliseconds
 ADOPTION_SECONDS = 60  # a folder younger than that without a lock is just being made
 
@@ -52,7 +53,15 @@ def _isStale(entry):
     try:
         return ownership.is_abandoned(entry.path)
     except FileNotFoundError:
-        return time.time() - status.st_mtime > ADOPTION_SECONDS
+        return time.time() - status.st_mtime > ADOPTION_SECONDS and _holdsOnlyArrays(entry.path)
+
+
+def _holdsOnlyArrays(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False) for entry in entries)
+    except OSError:  # its owner has removed it just now
+        return False
 
 
 def pieces(shape, values=None):

@@ -184,9 +184,9 @@ class OneShotLogic:
         if self._timer is not None:
             self._timer.stop()
         run, self._run = self._run, None
+        self.worker.stop()  # first: a living worker holds the files that the run takes back
         if run is not None:
             run.abandon()
-        self.worker.stop()
 
     def tick(self):
         """Works for a moment on the run; for a timer or a loop."""

@@ -10,7 +10,9 @@ except ImportError:  # slicer-core alone, without the application
         return text
 
 
-KILLED = (-9, 137)  # exit codes of a process that got SIGKILL: its own, and as a launcher passes it on
+KILLED = (-9, 137)  # exit codes of a process that got SIGKILL: its own, and as a shell passes it on
+# In the last line of Slicer's launcher, whose exit code is then 1, whatever signal or crash has ended the worker.
+LAUNCHERS_WORDS = "exit abnormally"
 
 
 def stageText(stage):
@@ -64,7 +66,8 @@ def processFailure(broken, silence):
         ),
         "killed": (_("The computation was ended."), _("Click again to start it anew.")),
     }
-    kind = "killed_by_system" if broken.kind in ("died", "cannot_start") and broken.exitCode in KILLED else broken.kind
+    wasKilled = broken.exitCode in KILLED or LAUNCHERS_WORDS in broken.lastLine
+    kind = "killed_by_system" if broken.kind in ("died", "cannot_start") and wasKilled else broken.kind
     text, action = texts[kind]
     return RunError(broken.kind, text.format(code=broken.exitCode, silence=round(silence)), action)
 

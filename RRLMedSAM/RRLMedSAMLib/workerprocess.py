@@ -29,10 +29,11 @@ MODULE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @dataclasses.dataclass
 class Broken:
-    """The process is gone or was ended. ``kind``: a key of `messages.processFailure`."""
+    """The process is gone or was ended. ``kind``: a key of `messages.processFailure`; ``lastLine``: of its log."""
 
     kind: str
     exitCode: int | None = None
+    lastLine: str = ""
 
 
 class WorkerProcess:
@@ -51,7 +52,7 @@ class WorkerProcess:
 
     def _reset(self):
         self._output, self._errors, self._outbox = bytearray(), bytearray(), bytearray()
-        self._garbage = 0
+        self._garbage, self._lastLine = 0, ""
         self._silence = 0.0
         self._lastPoll = time.monotonic()
         self._isReady, self._request = False, None  # the id of the one that is not answered
@@ -137,23 +138,28 @@ class WorkerProcess:
         """Ends the process and its children and forgets it."""
         process = self._process
         if os.name == "nt":
-            subprocess.run(
-                ["taskkill", "/T", "/F", "/PID", str(process.pid)],
-                capture_output=True,
-                check=False,
-                creationflags=subprocess.CREATE_NO_WINDOW,
-            )
+            command = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
         else:
-            with contextlib.suppress(ProcessLookupError):  # all of the group has ended already
+            # All of the group has ended already; macOS calls it not permitted as long as nobody has waited for them.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+        process.stdin.close()  # ends a worker whose launcher is gone, which taskkill does not find
+        if not self._hasEnded():  # a driver's call holds it; nothing more can be done from here
+            self._note("the worker does not end")
         for stream in self._streams():
             stream.close()
-        try:
-            process.wait(CANCEL_SECONDS)
-        except subprocess.TimeoutExpired:  # a driver's call holds it; nothing more can be done from here
-            self._note("the worker does not end")
         self._process = None
         self._reset()
+
+    def _hasEnded(self):
+        """Waits a moment for the process and for its output's end: behind a launcher, the worker may end after it."""
+        end = time.monotonic() + CANCEL_SECONDS
+        while self._process.poll() is None or self._process.stdout.read(CHUNK) != b"":
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
 
     # ------------------------------------------------------------ pipes
 
@@ -173,6 +179,7 @@ class WorkerProcess:
     def _readErrors(self):
         self._errors += _available(self._process.stderr)
         for line in _lines(self._errors):
+            self._lastLine = line
             self._note(line)
 
     def _readEvents(self):
@@ -205,7 +212,7 @@ class WorkerProcess:
 
     def _whatBroke(self, exitCode):
         if exitCode is not None:
-            return Broken("died" if self._isReady else "cannot_start", exitCode)
+            return Broken("died" if self._isReady else "cannot_start", exitCode, self._lastLine)
         if self._killTime is not None and time.monotonic() > self._killTime:
             return Broken("killed")
         if self._garbage >= GARBAGE_LINES:
@@ -218,13 +225,7 @@ class WorkerProcess:
 def _available(stream):
     """What can be read without waiting."""
     read = bytearray()
-    while len(read) < LONGEST_LINE:
-        try:
-            chunk = os.read(stream.fileno(), CHUNK)
-        except BlockingIOError:
-            break
-        if not chunk:
-            break
+    while len(read) < LONGEST_LINE and (chunk := stream.read(CHUNK)):
         read += chunk
     return read
 

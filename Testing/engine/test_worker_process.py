@@ -65,6 +65,33 @@ def test_the_probe_tells_what_is_missing(start, without_torch):
     assert 0 < float(facts["memory_gb"]) < 100_000
 
 
+def test_a_machine_that_tells_nothing_does_not_end_the_worker(start, without_torch):
+    (without_torch / "sitecustomize.py").write_text(
+        "from RRLMedSAMEngine import memory\n"
+        "tell = memory.free_gb\n"
+        "def forbidden():\n"
+        "    memory.free_gb = tell\n"
+        "    raise PermissionError(13, 'Permission denied', '/proc/meminfo')\n"
+        "memory.free_gb = forbidden\n"
+    )
+    worker = start(path=[without_torch])
+    worker.send(protocol.Probe(1), protocol.Probe(2))
+    failed = worker.last_of(1)
+    assert failed.code == "internal" and "PermissionError" in failed.text
+    assert worker.logs("forbidden") and "meminfo" not in worker.stderr
+    assert isinstance(worker.last_of(2), protocol.Probed)
+
+
+def test_slicers_plugins_for_files_are_not_loaded(start, without_torch, monkeypatch):
+    monkeypatch.setenv("ITK_AUTOLOAD_PATH", str(without_torch))
+    (without_torch / "SimpleITK.py").write_text(
+        "import os\n__version__ = os.environ.get('ITK_AUTOLOAD_PATH', 'without plugins')\n"
+    )
+    worker = start(path=[without_torch])
+    worker.send(protocol.Probe(8))
+    assert worker.wait_for(protocol.Probed).facts["SimpleITK"] == "without plugins"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the pretended tool of the driver is a script")
 @pytest.mark.parametrize(
     ("script", "card"),
@@ -112,6 +139,15 @@ def test_a_run_without_torch_fails_with_a_sentence_each_time(start, without_torc
         failed = worker.last_of(number)
         assert failed.code == "no_torch" and "PyTorch" in failed.text
     assert str(without_torch) not in worker.stderr and "no torch here" not in worker.stderr
+
+
+def test_a_library_that_breaks_while_it_is_loaded_does_not_end_the_worker(start, tmp_path):
+    (tmp_path / "torch.py").write_text("raise AttributeError('_ARRAY_API not found')\n")
+    worker = start(path=[tmp_path])
+    worker.send(protocol.Probe(1), protocol.Segment(2, str(tmp_path), NOTHING, [NOTHING], NOTHING))
+    assert worker.last_of(1).facts["torch"] == probe.MISSING
+    failed = worker.last_of(2)
+    assert failed.code == "internal" and "AttributeError" in failed.text
 
 
 def test_broken_lines_are_ignored(start, without_torch):

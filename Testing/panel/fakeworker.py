@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from RRLMedSAMEngine import protocol, segfile
+from RRLMedSAMEngine import ownership, protocol, segfile
 from RRLMedSAMEngine.geometry import Geometry
 from RRLMedSAMEngine.image import Volume, to_sitk, write_image
 
@@ -262,6 +262,22 @@ def dying():
     os._exit(137)
 
 
+def killed():
+    """As by the system, for lack of memory."""
+    next(requests())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def claiming():
+    """Begins to write a result of a file, and gets no further."""
+    request = next(requests())
+    part = ownership.part_of(os.path.join(request.output, request.name))
+    os.mkdir(part)
+    _claim = ownership.claim(part)
+    tell(protocol.Warned(request.id, part))
+    time.sleep(600)
+
+
 def garbage():
     next(requests())
     for number in range(100):
@@ -367,8 +383,8 @@ def rightAnswer(request, kept):
 
 
 STRANGE = [
-    None, True, -1, 0, 7, 1.5, 10**400, 1e308, float("nan"), float("inf"), -float("inf"), "", "no such file", "../../up",
-    "/dev/null", "\0", "x" * 10_000, [], {}, [[]], [None], {"a": 1}, [1, 2, 3], [float("nan")] * 3,
+    None, True, -1, 0, 7, 1.5, 10**400, 1e308, float("nan"), float("inf"), -float("inf"), "", "no such file",
+    "../../up", "/dev/null", "\0", "x" * 10_000, [], {}, [[]], [None], {"a": 1}, [1, 2, 3], [float("nan")] * 3,
 ]  # fmt: skip
 
 

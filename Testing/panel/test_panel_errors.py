@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sentences
-from RRLMedSAMLib.messages import KILLED, processFailure
+from RRLMedSAMLib.messages import KILLED, LAUNCHERS_WORDS, processFailure
 from RRLMedSAMLib.workerprocess import Broken
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,5 +51,7 @@ def test_each_end_of_the_process_has_both(kind, exitCode):
 
 @pytest.mark.parametrize("kind", ["cannot_start", "died"])
 def test_a_process_that_the_system_killed_is_not_to_be_reinstalled(kind):
-    assert "memory" in processFailure(Broken(kind, KILLED[0]), 30.0).text
-    assert "memory" not in processFailure(Broken(kind, 1), 30.0).text
+    launchers = Broken(kind, 1, f"error: [/Slicer/bin/python-real] {LAUNCHERS_WORDS} - Report the problem.")
+    for broken in (Broken(kind, KILLED[0]), launchers):
+        assert "memory" in processFailure(broken, 30.0).text
+    assert "memory" not in processFailure(Broken(kind, 1, "ImportError at worker.py:1"), 30.0).text

@@ -92,3 +92,21 @@ def test_other_folders_and_those_just_being_made_stay(ownTemporaryFolder):
     os.utime(old, (time.time() - 1000,) * 2)
     removeStaleFolders()
     assert young.exists() and foreign.exists() and not old.exists()
+
+
+def test_what_nobody_claimed_goes_only_with_nothing_but_arrays_in_it(ownTemporaryFolder):
+    contents = {
+        "RRLMedSAM-main": ["atlas.npy"],
+        f"{exchange.PREFIX}arrays": ["atlas.npy", "result_labels0.part"],
+        f"{exchange.PREFIX}notes": ["atlas.npy", "notes.txt"],
+        f"{exchange.PREFIX}folder": ["results.npy/"],
+    }
+    for name, files in contents.items():
+        folder = ownTemporaryFolder / name
+        folder.mkdir()
+        for file in files:
+            (folder / file).mkdir() if file.endswith("/") else (folder / file).touch()
+        os.utime(folder, (time.time() - 1000,) * 2)
+    removeStaleFolders()
+    gone = [name for name in contents if not (ownTemporaryFolder / name).exists()]
+    assert gone == [f"{exchange.PREFIX}arrays"]

@@ -401,3 +401,15 @@ def test_cleanup_during_a_run_ends_worker_and_folder(nodes, fakeLogic):
     drive(logic, run, lambda run: bool(run.warnings))
     logic.cleanup()
     assert not logic.worker.isRunning and not logic.isBusy and run.state == "cancelled"
+
+
+def test_cleanup_takes_back_the_files_of_the_worker_that_it_ends(nodes, fakeLogic, scene, tmp_path):
+    labels = phantom.volume(scene, "labels", array=boxes(SHAPE), className="vtkMRMLLabelMapVolumeNode")
+    logic = fakeLogic("claiming")
+    results = tmp_path / "results"
+    results.mkdir()
+    run = logic.segmentFile(nodes[0], labels, str(tmp_path / "target.nrrd"), str(results))
+    drive(logic, run, lambda run: bool(run.warnings))
+    assert os.path.exists(run.warnings[0])
+    logic.cleanup()
+    assert run.state == "cancelled" and os.listdir(results) == []

@@ -1,6 +1,7 @@
 """The worker's process: real processes that behave badly."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,86 @@ def test_the_worker_alone_sees_its_own_packages_before_all_others(tmp_path):
 def test_the_worker_looks_there_before_it_imports_numpy():
     code = "import sys, RRLMedSAMEngine.worker; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=workerprocess.MODULE_FOLDER, check=False).returncode == 0
+
+
+def launcher(folder, start, afterwards=""):
+    """Command line of a launcher, as Slicer's Python is one. ``start``: arguments of Popen for the worker."""
+    script = folder / "launcher.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        f"worker = subprocess.Popen({start})\n"
+        "print(worker.pid, file=sys.stderr, flush=True)\n"
+        f"exitCode = worker.wait()\n{afterwards}"
+    )
+    return [sys.executable, str(script)]
+
+
+def workersPid(process):
+    """What the launcher says; nothing else is in the log."""
+    end = time.monotonic() + 15
+    while not process.log:
+        assert time.monotonic() < end and process.poll() == []
+        time.sleep(0.01)
+    return int(process.log.pop())
+
+
+CTKS_END = """
+if exitCode < 0:
+    print("error: [/Slicer/bin/python-real] exit abnormally - Report the problem.", file=sys.stderr)
+    exitCode = 1
+sys.exit(exitCode)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by POSIX signals")
+def test_a_worker_that_the_system_killed_behind_a_launcher_is_told_of_as_such(tmp_path):
+    process = WorkerProcess(launcher(tmp_path, [sys.executable, str(FAKE), "killed"], CTKS_END))
+    process.send(REQUEST)
+    event = collect(process, broken)[-1]
+    assert (event.kind, event.exitCode) == ("died", 1)
+    assert "lack of memory" in messages.processFailure(event, 0).text
+    # The next one ends without a word: that was not the same.
+    process._command = [sys.executable, "-c", "import os; os._exit(1)"]
+    process.send(REQUEST)
+    assert "exit code 1" in messages.processFailure(collect(process, broken)[-1], 0).text
+
+
+# Away from the launcher's group, so that it ends by itself, some time after its launcher.
+SLOWLY = [sys.executable, "-c", "import sys, time; sys.stdin.read(); time.sleep(float(sys.argv[1]))"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+def test_stopping_waits_for_the_worker_behind_its_launcher(tmp_path, monkeypatch):
+    monkeypatch.setattr(workerprocess, "CANCEL_SECONDS", 10)  # the tests' machine is shared
+    process = WorkerProcess(launcher(tmp_path, f"{[*SLOWLY, '0.5']}, start_new_session=True"))
+    process.send(REQUEST)
+    pid = workersPid(process)
+    process.stop()
+    time.sleep(0.1)
+    assert not lives(pid) and not process.log
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+def test_stopping_does_not_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(workerprocess, "CANCEL_SECONDS", 0.3)
+    process = WorkerProcess(launcher(tmp_path, f"{[*SLOWLY, '60']}, start_new_session=True"))
+    process.send(REQUEST)
+    pid = workersPid(process)
+    start = time.monotonic()
+    process.stop()
+    assert 0.3 <= time.monotonic() - start < 2
+    assert list(process.log) == ["the worker does not end"] and not process.isRunning
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_group_that_has_ended_but_was_not_waited_for_is_no_error(worker, monkeypatch):
+    def forbidden(*_arguments):
+        raise PermissionError(1, "Operation not permitted")  # as macOS says it
+
+    monkeypatch.setattr(os, "killpg", forbidden, raising=False)
+    process = worker("dying")
+    process.send(REQUEST)
+    assert collect(process, broken)[-1].kind == "died"
 
 
 def test_a_command_that_does_not_exist_is_an_error_at_once(tmp_path):
