@@ -21,11 +21,13 @@ from RRLMedSAMEngine import models, package
 
 def figures(results: list[Path], names: set[str]) -> dict:
     """By effort and data set: of how many cases, and the mean Dice of the model (one of ``names``) and of the instant
-    form."""
+    form. Raises ValueError where a file of results lacks one of the two."""
     found = {}
     for path in results:
         content = json.loads(path.read_text())
         dice = [[row["dice"] for row in content["rows"] if row["method"] in of] for of in (names, {models.INSTANT})]
+        if not all(dice):
+            raise ValueError(f"{path} has no results of the instant form beside one of {', '.join(sorted(names))}.")
         model, instant = (round(float(np.mean(values)), 5) for values in dice)
         of_data = found.setdefault(content["effort"], {})
         of_data[content["data"]] = {"cases": len(dice[0]), "dice": model, "dice_instant": instant}
