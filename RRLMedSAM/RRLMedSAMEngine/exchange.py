@@ -1,13 +1,15 @@
 """Volumes in the exchange folder that the panel makes: ``.npy`` files, (k, j, i) in memory."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import numpy as np
 
 from .errors import Cancelled, bad_input
+from .files import patiently, writing_error
 from .geometry import Geometry
-from .image import Volume, writing_error
+from .image import Volume
 from .protocol import Array, Field
 
 SLAB = 1 << 22  # values written between two looks at Cancel
@@ -52,7 +54,8 @@ class Outputs:
     def __exit__(self, kind, error, where):
         if kind is not None:
             for path in self._paths:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the panel removes the folder
+                    path.unlink(missing_ok=True)
 
     def write(self, name: str, array: np.ndarray) -> str:
         """Writes the array under a temporary name, then renames it; returns ``name``. Raises EngineError.
@@ -71,7 +74,7 @@ class Outputs:
                     if self._cancelled():
                         raise Cancelled()
                     file.write(np.ascontiguousarray(array[first : first + rows]).data)
-            os.replace(part, path)
+            patiently(os.replace, part, path)
         except OSError as error:
             raise writing_error(error) from error
         return name

@@ -1,17 +1,16 @@
 """Volumes and the files they live in, by SimpleITK."""
 
+import contextlib
 import dataclasses
-import errno
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from . import dicomheader, nifti
-from .errors import WritingError, bad_input
+from .errors import bad_input
+from .files import patiently, writing_error
 from .geometry import Geometry
 
 UNEVEN = 0.2  # of the slices' distance, by which one of a series may lie off its place
@@ -90,32 +89,17 @@ def write_image(image: sitk.Image, path) -> None:
     Raises EngineError disk_full, or bad_input where the folder cannot be written.
     """
     path = Path(path)
-    # The extension decides the format, so the temporary name must keep it.
-    try:
-        folder = tempfile.mkdtemp(prefix=".writing-", dir=path.parent)
-    except OSError as error:
-        raise writing_error(error) from error
-    temporary = Path(folder) / path.name
+    # The extension decides the format, so the temporary name must keep it. Not in a folder of `tempfile`: on Windows
+    # that is for one user alone, and so is what was written there, wherever it is moved.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         sitk.WriteImage(image, str(temporary), useCompression=True)
-        os.replace(temporary, path)
+        patiently(os.replace, temporary, path)
     except (RuntimeError, OSError) as error:
         raise writing_error(error, path.parent) from error
     finally:
-        temporary.unlink(missing_ok=True)
-        os.rmdir(folder)
-
-
-def writing_error(error: Exception, folder=None) -> WritingError:
-    """The user's error for one of the system's or of ITK, which names no reason when a write fails."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if not full and folder is not None and os.path.isdir(folder):
-        full = shutil.disk_usage(folder).free < 1 << 20
-    if full:
-        return WritingError("disk_full", "The disk is full.", "Free some space or choose another output folder.")
-    return WritingError(
-        "bad_input", "The result could not be written.", "Choose an output folder that you may write to."
-    )
+        with contextlib.suppress(OSError):  # what cannot be moved may not be removed either
+            temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> sitk.Image:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from . import memory, nifti, ownership, segfile
 from .errors import EngineError
-from .image import Volume, writing_error
+from .files import patiently, writing_error
+from .image import Volume
 
 FILES = (
     "labels.nii.gz",
@@ -56,11 +57,11 @@ def appearing(folder: Path, overwrite: bool):
         _refuse_to_replace(folder, overwrite)  # another process may have been quicker
         try:
             claim.close()
-            os.unlink(claim.name)
+            patiently(os.unlink, claim.name)
             if folder.exists():
                 _exchange(temporary, folder)
             else:
-                os.rename(temporary, folder)
+                patiently(os.replace, temporary, folder)
         except OSError as error:
             raise writing_error(error) from error
     finally:
@@ -76,13 +77,13 @@ def _exchange(new: Path, folder: Path):
     try:
         for name in FILES:
             if (folder / name).exists():
-                os.replace(folder / name, old / name)
+                patiently(os.replace, folder / name, old / name)
         for name in FILES:  # the report last: with it the result is whole
             if (new / name).exists():
-                os.replace(new / name, folder / name)
+                patiently(os.replace, new / name, folder / name)
     except OSError:
         for file in old.iterdir():
-            os.replace(file, folder / file.name)
+            patiently(os.replace, file, folder / file.name)
         raise
 
 

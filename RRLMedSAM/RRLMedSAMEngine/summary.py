@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import ownership
 from .errors import EngineError
-from .image import writing_error
+from .files import patiently, writing_error
 
 FILE = "structures.csv"
 COLUMNS = ("target", "structure", "label", "volume_ml", "confidence_percent", "look_at")
@@ -28,7 +28,7 @@ def add(path: Path, target: str, report: dict) -> None:
             try:
                 with open(part, "w", newline="", encoding="utf-8-sig") as file:
                     csv.writer(file).writerows([COLUMNS, *rows, *found])
-                os.replace(part, path)
+                patiently(os.replace, part, path)
             finally:
                 part.unlink(missing_ok=True)
     except OSError as error:

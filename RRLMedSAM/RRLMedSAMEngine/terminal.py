@@ -55,12 +55,19 @@ class ProgressBar:
         self._length = 0
 
     def _draw(self, text):
-        # A line that wraps cannot be drawn over. Some terminals have no width to tell.
-        width = os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH
-        while _columns(text) >= width:
+        width = _width()
+        while _columns(text) >= width:  # a line that wraps cannot be drawn over
             text = text[:-1]
         print("\r" + text + " " * (self._length - _columns(text)), end="", file=sys.stderr, flush=True)
         self._length = _columns(text)
+
+
+def _width():
+    """The terminal's. Some have none to tell, and on Windows the null device passes for a terminal."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH
+    except OSError:
+        return WIDTH
 
 
 def _columns(text):

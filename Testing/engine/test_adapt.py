@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from enginekit import environment, phantom  # noqa: E402
-from RRLMedSAMEngine import adaptation, adaptcli, image, models, pipeline  # noqa: E402
+from RRLMedSAMEngine import adaptation, adaptcli, files, image, models, pipeline  # noqa: E402
 from RRLMedSAMEngine.card import read_card  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
@@ -319,7 +320,7 @@ def test_a_full_disk_while_preparing_is_no_bad_scan(tmp_path, scans, monkeypatch
     free = {True: 0, False: 1 << 40}
     monkeypatch.setattr(cases, "save_file", failing)
     monkeypatch.setattr(
-        image.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[any(Path(folder).glob(".*.part"))])
+        files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[any(Path(folder).glob(".*.part"))])
     )
     run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"])
     with pytest.raises(EngineError) as caught:
@@ -350,6 +351,47 @@ def test_too_little_memory_makes_the_parts_smaller_and_says_so(tmp_path, scans, 
     run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], seconds=3)
     run()
     assert max(tried[1]) < max(tried[0]) and "memory did not suffice" in run.warnings[0]
+
+
+def test_a_laptop_s_sleep_hardly_counts_as_training(tmp_path, scans, monkeypatch):
+    """A lid that is closed for a night while a scan is prepared, and again in the first step."""
+    slept, night, step = [0.0], 8 * 3600, adapt.Trainer.step
+
+    def asleep(act):
+        def sleepy(*arguments):
+            slept[0] += night
+            return act(*arguments)
+
+        return sleepy
+
+    monkeypatch.setattr(adapt, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + slept[0]))
+    monkeypatch.setattr(adapt.Trainer, "step", asleep(step))
+    run = Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], until=lambda p: p.stage == "train", seconds=3600)
+    run.readers = [asleep(reader) for reader in run.readers]
+    with pytest.raises(Cancelled):
+        run()
+    left = 3600 - 2 * adapt.LONGEST
+    assert slept[0] == 2 * night and left - 300 < run.progress[-1].seconds_left <= left
+
+
+def test_a_scan_that_takes_long_counts_whole(tmp_path):
+    """The clock is looked at while a scan is prepared, too."""
+    now = [0.0]
+    settings = Settings(device="cpu", sizes=SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        job = adapt._Job(ATLAS, LABELS, tmp_path / "work", settings, print, print, lambda: False)
+
+        def make(maker, scan, check):
+            for _ in range(20):
+                now[0] += adapt.LONGEST / 2
+                check()
+            return Path("case")
+
+        patch.setattr(prepare.Preparation, "make", make)
+        patch.setattr(cases, "mean_trust", lambda path: 1.0)
+        job.prepare([lambda: ATLAS], [])
+        assert job.tick() == 10 * adapt.LONGEST
 
 
 def command(tmp_path, scans, *extra):
@@ -437,12 +479,12 @@ def test_an_example_without_the_atlas_s_structures_is_refused(tmp_path):
 
 def test_the_command_line_takes_examples(tmp_path, scans):
     scan, labels = bent_example()
-    files = [write(scan, tmp_path / "more.nrrd"), write(labels, tmp_path / "more-labels.nrrd")]
+    more = [write(scan, tmp_path / "more.nrrd"), write(labels, tmp_path / "more-labels.nrrd")]
     inputs = [write(ATLAS, tmp_path / "atlas.nrrd"), write(LABELS, tmp_path / "labels.nrrd")]
     options = adaptcli.parse(
         [
             *("--atlas", str(inputs[0]), "--atlas-labels", str(inputs[1]), "--unlabeled", str(scans)),
-            *("--example", *map(str, files), "--output", str(tmp_path / "mine.rrl"), "--minutes", "0.1"),
+            *("--example", *map(str, more), "--output", str(tmp_path / "mine.rrl"), "--minutes", "0.1"),
         ]
     )
     said = []

@@ -9,7 +9,7 @@ from enginekit import files_in, phantom, write_series
 
 pytest.importorskip("torch", reason="the command line computes with torch")
 
-from RRLMedSAMEngine import cli, pipeline  # noqa: E402
+from RRLMedSAMEngine import cli, pipeline, terminal  # noqa: E402
 from RRLMedSAMEngine.errors import EngineError  # noqa: E402
 from RRLMedSAMEngine.targets import target_name  # noqa: E402
 
@@ -214,3 +214,13 @@ def test_exit_codes_of_several_targets():
     assert cli.exit_code([bad, good]) == cli.exit_code([good, full]) == 1
     assert cli.exit_code([full, bad]) == 6
     assert cli.exit_code([good, full], stopped_by=15) == 143
+
+
+def test_a_terminal_without_a_width_gets_the_usual_one(capfd, monkeypatch):
+    """As NUL on Windows, which passes for a terminal; here it is a file."""
+    monkeypatch.setattr(terminal.sys.stderr, "isatty", lambda: True, raising=False)
+    bar = terminal.progress_of("target" * 20)
+    bar("align", 0.5, 7.0)
+    bar.say("done")
+    drawn, _wiped, said = capfd.readouterr().err.split("\r")[1:]
+    assert len(drawn) == terminal.WIDTH - 1 and said == "target" * 20 + ": done\n"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import stat
 import subprocess
 import sys
 import types
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from enginekit import environment
-from RRLMedSAMEngine import nifti, results, segfile
-from RRLMedSAMEngine.errors import Cancelled, EngineError
+from RRLMedSAMEngine import exchange, files, nifti, results, segfile, summary
+from RRLMedSAMEngine.errors import Cancelled, EngineError, WritingError
 from RRLMedSAMEngine.geometry import Geometry
 from RRLMedSAMEngine.image import Volume
 
@@ -152,7 +153,145 @@ def test_labels_without_names_get_names_and_distinct_colours(tmp_path):
         assert near[~np.eye(6, dtype=bool)].min() > 0.1
 
 
+def test_a_segmentation_is_written_where_it_stays(tmp_path, monkeypatch):
+    """In a folder for one user alone Windows gives it rights that it keeps when it is moved."""
+    written, real = [], sitk.WriteImage
+
+    def write(image, path, **options):
+        written.append(os.path.split(path))
+        real(image, path, **options)
+
+    monkeypatch.setattr(sitk, "WriteImage", write)
+    volume = stub_result().labels[0]
+    segfile.write(volume, STRUCTURES, tmp_path / "s.seg.nrrd")
+    ((folder, name),) = written
+    assert folder == str(tmp_path) and name.startswith(".") and name.endswith(".seg.nrrd")
+    assert os.listdir(tmp_path) == ["s.seg.nrrd"]
+
+
+def test_a_segmentation_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def write(image, path, **options):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise RuntimeError("ITK's word")
+
+    monkeypatch.setattr(sitk, "WriteImage", write)
+    (tmp_path / "s.seg.nrrd").write_text("old")
+    with pytest.raises(WritingError):
+        segfile.write(stub_result().labels[0], STRUCTURES, tmp_path / "s.seg.nrrd")
+    assert os.listdir(tmp_path) == ["s.seg.nrrd"] and (tmp_path / "s.seg.nrrd").read_text() == "old"
+
+
+# ------------------------------------------------------------ files that another program looks at
+
+
+@pytest.fixture
+def refusals(monkeypatch):
+    """Windows, in part: sets how often each file and folder may not be moved or removed; lists what was tried."""
+
+    def patch(times):
+        tried = []
+
+        def refusing(real):
+            def act(source, *target, **options):
+                tried.append((real.__name__, os.fspath(source)))
+                if os.path.exists(source) and tried.count(tried[-1]) <= times:
+                    raise PermissionError(13, "a virus scanner looks at it")
+                real(source, *target, **options)
+
+            return act
+
+        for act in (os.replace, os.unlink):
+            monkeypatch.setattr(os, act.__name__, refusing(act))
+        return tried
+
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    return patch
+
+
+def write_result(folder, overwrite=False):
+    result = stub_result()
+    with results.appearing(folder, overwrite) as temporary:
+        results.write(temporary, result, result.labels[0], result.labels[0], STRUCTURES, ignore)
+
+
+def write_array(folder):
+    with exchange.Outputs(str(folder), lambda: False) as outputs:
+        outputs.write("a.npy", np.zeros(SHAPE))
+
+
+def write_whole(path):
+    with files.replacing(path) as part:
+        part.write_text("whole")
+
+
+WRITERS = {
+    "case": lambda folder: write_result(folder / "case"),
+    "s.seg.nrrd": lambda folder: segfile.write(stub_result().labels[0], STRUCTURES, folder / "s.seg.nrrd"),
+    summary.FILE: lambda folder: summary.add(folder / summary.FILE, "a", {"structures": []}),
+    "a.npy": write_array,
+    "model.rrl": lambda folder: write_whole(folder / "model.rrl"),
+}
+
+
+@pytest.fixture(params=WRITERS)
+def writer(request):
+    """What writes something into a folder, and the name it gives it."""
+    if request.param == "model.rrl":
+        pytest.importorskip("safetensors", reason="models are written with safetensors")
+    return WRITERS[request.param], request.param
+
+
+def test_what_is_looked_at_for_a_moment_is_moved_afterwards(tmp_path, refusals, writer):
+    write, name = writer
+    tried = refusals(2)
+    write(tmp_path)
+    # The lock beside the table is an empty file that nobody but its owner removes, now or the next time.
+    assert [each for each in os.listdir(tmp_path) if not each.endswith(".lock")] == [name]
+    assert max(map(tried.count, tried)) == 3
+
+
+def test_what_stays_held_is_an_error_in_the_user_s_words(tmp_path, refusals, writer, monkeypatch):
+    write, _name = writer
+    monkeypatch.setattr(files, "PATIENCE", 0.1)
+    refusals(10_000)
+    with pytest.raises(WritingError):
+        write(tmp_path)
+
+
+def test_a_held_result_is_replaced_afterwards(tmp_path, refusals):
+    write_result(tmp_path / "case")
+    before = (tmp_path / "case" / "report.json").stat().st_ino
+    refusals(1)
+    write_result(tmp_path / "case", overwrite=True)
+    assert (tmp_path / "case" / "report.json").stat().st_ino != before
+    assert os.listdir(tmp_path) == ["case"] and sorted(os.listdir(tmp_path / "case")) == sorted(results.FILES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows is asked again")
+def test_elsewhere_a_refusal_is_final(tmp_path):
+    tried = []
+
+    def act(*paths):
+        tried.append(paths)
+        raise PermissionError(13, "not yours")
+
+    with pytest.raises(PermissionError):
+        files.patiently(act, "a", "b")
+    assert tried == [("a", "b")]
+
+
 # ------------------------------------------------------------ the folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's rights")
+def test_all_files_of_a_result_are_readable_for_the_same_people(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_result(tmp_path / "case")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE((tmp_path / "case" / name).stat().st_mode) for name in results.FILES} == {0o640}
 
 
 def test_a_folder_appears_with_its_files(tmp_path):

@@ -11,8 +11,9 @@ from .. import allocator, devices, inference, intensity, memory, models, package
 from ..card import Card
 from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, WritingError, bad_input
+from ..files import writing_error
 from ..frame import frame_atlas, make_frame
-from ..image import Volume, writing_error
+from ..image import Volume
 from ..networks import teachers
 from ..networks.model import Model
 from ..protocol import UNFINISHED
@@ -28,6 +29,7 @@ from .trainer import Trainer
 PREPARING = 0.4  # share of the time after which no further scan is prepared
 TEACHING, VIEWS = 0.15, 240  # share of the time in which a teacher looks at slices, and at how many at most
 CHECKPOINT_SECONDS = PREVIEW_SECONDS = 60.0
+LONGEST = 300.0  # seconds between two looks at the clock; the rest a laptop slept, which Windows' clock counts
 SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 
 
@@ -126,16 +128,24 @@ class _Job:
         if self.cancelled():
             raise Cancelled()
 
+    def _check_preparing(self):
+        self.tick()
+        self.check()
+
     @property
     def total(self) -> float:
         return 60 * self.settings.minutes
 
     def tick(self) -> float:
         """Seconds spent before the training, in earlier processes too."""
-        now = time.monotonic()
-        self.record.spent += now - self.last
-        self.last = now
+        self.record.spent += self._passed()
         return self.record.spent
+
+    def _passed(self) -> float:
+        """Seconds since the last look at the clock, `LONGEST` at most."""
+        now = time.monotonic()
+        passed, self.last = min(now - self.last, LONGEST), now
+        return passed
 
     def _prepared(self) -> float:
         """The fraction of the whole that the time before the training was: at most half."""
@@ -155,7 +165,7 @@ class _Job:
                 scan_names or [f"Scan {number}" for number in range(1, len(scans) + 1)],
                 tell=self._tell_preparing,
                 warn=self.warn,
-                check=self.check,
+                check=self._check_preparing,
                 is_late=lambda: self.tick() > PREPARING * self.total,
             )
             self.record.keep(self.found)
@@ -195,9 +205,8 @@ class _Job:
                 losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
             if self.trainer.labelled:  # before, the masks are not what is learnt
                 stopping.look(self.trainer.average, share)
-            now = time.monotonic()
-            done += now - self.last
-            self.last = now
+            done += self._passed()
+            now = self.last
             text = f"step {self.trainer.steps}, " + ", ".join(f"{k} {v:.3f}" for k, v in losses.items())
             fraction, left = prepared + (1 - prepared) * share, max(self.total_training - done, 0.0)
             progress = Progress("train", fraction, text, left, dict(losses))
@@ -238,7 +247,7 @@ class _Job:
         distillation = Distillation(self.settings.sizes, cache, random)
         distillation.projection.to(self.device)
         self.report(Progress("prepare", self._prepared(), "the teacher looks at slices"))
-        distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self.check)
+        distillation.prepare(choose_views(self.cases, VIEWS, random), TEACHING * self.total, self._check_preparing)
         return distillation
 
     def _save(self, stopping, done):
