@@ -86,10 +86,12 @@ class Installation:
 
     def makeBundle(self, folder, onEnded):
         """Downloads what is to be installed on another computer into a folder."""
+        _refuseInTests()
         self._start([own(bundle, "download", os.curdir, *packages(), torch())], onEnded, folder)
 
     def remove(self, onEnded):
         """Uninstalls what was `installed` from here."""
+        _refuseInTests()
         names = list(installed.listed())
         delete = own(workernumpy, workernumpy.REMOVE)
         self._start([delete, pip("uninstall", "-y", *names)] if names else [delete], onEnded)

@@ -18,6 +18,7 @@ from driver import Driver
 from host.events import Heartbeat, pump, screenshot
 from RRLMedSAMEngine.card import CARD, WEIGHTS, Card
 from RRLMedSAMLib import bundle, installation, installed, models, setupview, workernumpy
+from RRLMedSAMLib.errors import RunError
 from RRLMedSAMLib.installation import Installation
 from toywheels import toyIndex, wheel
 
@@ -264,6 +265,10 @@ def test_tests_of_the_application_install_nothing(user, answers, record, monkeyp
     openSection(user)
     user.ui.setupInstallButton.click()
     assert not asked and "tests change no installation" in user.ui.setupStatusLabel.text
+    installation = user.panel.setup.installation
+    for act in (installation.remove, lambda _: installation.makeBundle("folder", None), installation.install):
+        with pytest.raises(RunError, match="tests change no installation"):
+            act(None)
 
 
 def _lives(pid):
