@@ -13,8 +13,8 @@ MESSAGES = [
     protocol.Probe(1),
     protocol.Segment(2, "/tmp/a b ü", ARRAY, [ARRAY, ARRAY], ARRAY, "best", "cuda", "instant", 7),
     protocol.SegmentFile(
-        4, "/tmp/a", ARRAY, ARRAY, [protocol.Structure(1, "Lebér", (0.1, 0.2, 1.0), "")], "/tmp/ü.nii.gz", "/tmp/out", "ü",
-        True, "fast", "cpu", "instant", 7,
+        4, "/tmp/a", ARRAY, ARRAY, [protocol.Structure(1, "Lebér", (0.1, 0.2, 1.0), "")], "/tmp/ü.nii.gz", "/tmp/out",
+        "ü", True, "fast", "cpu", "instant", 7,
     ),
     protocol.Refine(5, "/tmp/a", ARRAY, [ARRAY], ARRAY, MATRIX, FIELD, [ARRAY], ARRAY, [1, 7], "cpu"),
     protocol.Adapt(

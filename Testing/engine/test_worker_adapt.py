@@ -31,8 +31,8 @@ def adapt_request(folder, number, seconds=12.0, **settings):
         np.save(Path(folder) / f"{name}.npy", array)
     atlas, labels, scan = (protocol.Array(f"{name}.npy", rows(matrix)) for name in ("atlas", "labels", "scan0"))
     return protocol.Adapt(
-        number, str(folder), atlas, labels, {"4": "Liver"}, [scan], "", [], str(Path(folder) / "mine.rrl"), seconds / 60,
-        **{"device": "cpu", **settings},
+        number, str(folder), atlas, labels, {"4": "Liver"}, [scan], "", [], str(Path(folder) / "mine.rrl"),
+        seconds / 60, **{"device": "cpu", **settings},
     )  # fmt: skip
 
 
