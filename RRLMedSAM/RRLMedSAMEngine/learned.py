@@ -31,7 +31,7 @@ class Learned:
         The votes are asked for in voxels of the deformation's grid.
         """
         affine = found.deformation.affine
-        image = self.frame.image(found.seen, affine)
+        image = self.frame.image(found.familiar, affine)
         seen_from = self.frame.seen_from(affine)
         to_frame = seen_from.lps_to_voxel @ found.deformation.grid.voxel_to_lps
         votes = []

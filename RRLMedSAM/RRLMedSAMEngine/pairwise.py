@@ -18,7 +18,8 @@ class Registered:
     """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image,
     whose first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's
     image, and ``jacobian``, the deformation's determinant without the affine part. ``seen``: the target as finely as it
-    is worth looking at; effort `fast` registers on larger voxels.
+    is worth looking at; effort `fast` registers on larger voxels. ``familiar``: that in the atlas's contrast, where it
+    has another one: what networks look at.
     """
 
     deformation: Deformation
@@ -28,6 +29,7 @@ class Registered:
     warped: torch.Tensor
     jacobian: torch.Tensor
     seen: workgrid.WorkImage
+    familiar: workgrid.WorkImage
     correlation: float
     figures: dict
 
@@ -61,7 +63,8 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")
-    moving = _recoloured(moving, fixed, alignment.matrix, levels, clock.check)
+    original = moving
+    moving = _recoloured(original, fixed, alignment.matrix, levels, clock.check)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     displacement = registration.register(
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
@@ -95,7 +98,10 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     )
     finest = plan.work_spacing(*extents, spacings, plan.FINEST, step.coarser)
     seen = fixed if finest > 0.99 * spacing else workgrid.to_work_grid(target, window, finest, box, step.device)
-    return Registered(field, padded, margin, fixed, warped, jacobian, seen, alignment.correlation, figures)
+    familiar = seen
+    if moving is not original:
+        familiar = contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
+    return Registered(field, padded, margin, fixed, warped, jacobian, seen, familiar, alignment.correlation, figures)
 
 
 def _recoloured(atlas, target, affine, levels, check):

@@ -39,6 +39,13 @@ def test_an_inverted_contrast_is_taken_over():
     assert float(matched.image[0, 0, 0]) == 0.0  # the air stays air
 
 
+def test_a_target_of_inverted_contrast_is_shown_in_the_atlas_s():
+    atlas, target = head(), head(lambda t: 1.1 - t)
+    shown = contrast.like_atlas(target, atlas, target, np.eye(4), None)
+    assert float((shown.image - atlas.image)[INSIDE].abs().max()) < 0.05
+    assert contrast.like_atlas(atlas, atlas, head(lambda t: t**2.2), np.eye(4), None) is atlas
+
+
 def test_the_alignment_says_which_voxels_meet():
     """The atlas lies 40 mm away along x; the alignment brings them together."""
     atlas, target = head(), head(lambda t: 1.1 - t)

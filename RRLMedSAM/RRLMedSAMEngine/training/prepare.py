@@ -65,7 +65,7 @@ class Preparation:
         affine, grid = found.deformation.affine, found.deformation.grid
         seen_from = self._frame.seen_from(affine)
         pictures = (
-            self._frame.image(found.target, affine).cpu(),
+            self._frame.image(found.familiar, affine).cpu(),
             self._frame.displacement(found.displacement, grid, affine).cpu(),
         )
         if drawn is not None:
