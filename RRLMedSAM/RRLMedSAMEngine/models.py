@@ -80,17 +80,17 @@ def _fitting(effort, atlas, atlas_labels, warn) -> tuple[Model, Card] | None:
     """The shipped model that is for this atlas, or for all, and is worth its time at this effort; none that cannot be
     read."""
 
-    def readable(read_it, path):
+    def read_or_warn(read_it, path):
         try:
             return read_it(path)
         except EngineError:
             warn("A model of the extension cannot be read, and is not used: see the section Set-up.")
             return None
 
-    cards = {path: readable(read_card, path) for path in shipped().values()}
+    cards = {path: read_or_warn(read_card, path) for path in shipped().values()}
     known = {card.atlas_fingerprint: path for path, card in cards.items() if card and _gain(card, effort) >= WORTH}
     fitting = [known[key] for key in (package.fingerprint(atlas, atlas_labels), ANY_ATLAS) if key in known]
-    return next(filter(None, (readable(read, path) for path in fitting)), None)
+    return next(filter(None, (read_or_warn(read, path) for path in fitting)), None)
 
 
 def _gain(card, effort) -> float:

@@ -9,8 +9,7 @@ Standard library only: the panel, `run.py` and a process of its own use it:
   python bundle.py seal FOLDER                      writes the list of the packages that are there, for this Python
   python bundle.py check FOLDER                     checks them, and that they are for this Python
 
-Exit code 3: the bundle cannot be used; the last line says
-why.
+Exit code 3: the bundle cannot be used; the last line says why.
 """
 
 import hashlib
@@ -20,7 +19,8 @@ import re
 import sys
 import sysconfig
 
-sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # also where this file itself is started
+if not __package__:  # this file itself is started
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from RRLMedSAMLib.torchfinder import find, pip  # noqa: E402
 

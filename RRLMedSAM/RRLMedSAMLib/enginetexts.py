@@ -54,7 +54,7 @@ def _sentences(_):
         _("The effort or the device is not known."), _("The device is not known."), _("Choose another one."),
         _("No CUDA graphics card can be used here."), _("Choose the device auto or cpu."),
         _("{what} is missing, or cannot be loaded."), _("Install it."),
-        _("This PyTorch does not work with this NumPy."), 
+        _("This PyTorch does not work with this NumPy."),
         _("Click 'Install what is missing' in the section Set-up; for the command line, install NumPy 1."),
         _("The memory does not suffice."), _("Close other programs or crop the volumes."),
         _("The memory does not suffice for these volumes."),

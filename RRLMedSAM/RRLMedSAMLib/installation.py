@@ -14,10 +14,11 @@ import qt
 import slicer
 from RRLMedSAMEngine import protocol
 
-from . import bundle, installed, torchfinder, workernumpy
+from . import bundle, installed
 from .errors import RunError
 from .messages import _, cancelled
 from .pipfailures import explained
+from .torchfinder import command
 from .workerprocess import MODULE_FOLDER
 
 OLDEST_TORCH = (2, 2)  # the last one for Slicer on macOS with Intel processors
@@ -28,14 +29,10 @@ POLL_MS = 50
 LONGEST_OUTPUT = 1 << 16  # characters of pip's output that are kept to explain a failure
 
 
-def pip(*arguments):
-    return [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
-
-
 def own(module, *arguments):
     """One of our own files as a process. No argument of it is a path: on Windows the launcher that is Slicer 5.10's
     Python spoils letters that are not ASCII. Folders are told by the current one, or by the environment."""
-    return [sys.executable, "-m", module.__name__, *arguments]
+    return [sys.executable, "-m", f"{__package__}.{module}", *arguments]
 
 
 def packages():
@@ -44,11 +41,22 @@ def packages():
         return [line.strip() for line in file if line.strip() and not line.startswith("#")]
 
 
-def torch():
-    """PyTorch, in a version whose files Slicer's folder can take."""
-    length = len(sysconfig.get_path("purelib")) + LONGEST_TORCH_PATH
-    isTooLong = os.name == "nt" and length > LONGEST_WINDOWS_PATH
-    return "torch>={}.{}".format(*OLDEST_TORCH) + (",<2.13" if isTooLong else "")
+def torch(hasShortPaths):
+    """PyTorch; ``hasShortPaths``: in a version without the long ones."""
+    return "torch>={}.{}".format(*OLDEST_TORCH) + (",<2.13" if hasShortPaths else "")
+
+
+def refusesLongPaths(folder):
+    """Whether this Windows would not write the newest PyTorch's files into the folder; other systems do."""
+    if os.name != "nt" or len(folder) + LONGEST_TORCH_PATH <= LONGEST_WINDOWS_PATH:
+        return False
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return not winreg.QueryValueEx(key, "LongPathsEnabled")[0]
+    except OSError:
+        return True
 
 
 class Installation:
@@ -75,26 +83,28 @@ class Installation:
         RunError where this is a test of the application: tests change no installation.
         """
         _refuseInTests()
-        find = own(torchfinder, "install", *(["--upgrade"] if isOtherBuild else []), torch())
-        self._start([pip("install", *packages()), find, own(workernumpy)], onEnded)
+        requirement = torch(hasShortPaths=refusesLongPaths(sysconfig.get_path("purelib")))
+        find = own("torchfinder", "install", *(["--upgrade"] if isOtherBuild else []), requirement)
+        self._start([command("install", *packages()), find, own("workernumpy")], onEnded)
 
     def installBundle(self, folder, onEnded):
-        """Installs from a bundle, without a network."""
+        """Installs from a bundle, without a network. Raises RunError, as `install` does."""
         _refuseInTests()
-        install = own(bundle, "install", os.curdir, *packages(), torch())
-        self._start([install, own(workernumpy, *bundle.options(os.curdir))], onEnded, folder)
+        install = own("bundle", "install", os.curdir, *packages(), torch(hasShortPaths=False))
+        self._start([install, own("workernumpy", *bundle.options(os.curdir))], onEnded, folder)
 
     def makeBundle(self, folder, onEnded):
-        """Downloads what is to be installed on another computer into a folder."""
+        """Downloads what is to be installed on another computer into a folder. Raises RunError, as `install` does."""
         _refuseInTests()
-        self._start([own(bundle, "download", os.curdir, *packages(), torch())], onEnded, folder)
+        requirement = torch(hasShortPaths=os.name == "nt")  # as nobody knows into which folder it will go
+        self._start([own("bundle", "download", os.curdir, *packages(), requirement)], onEnded, folder)
 
     def remove(self, onEnded):
-        """Uninstalls what was `installed` from here."""
+        """Uninstalls what was `installed` from here. Raises RunError, as `install` does."""
         _refuseInTests()
         names = list(installed.listed())
-        delete = own(workernumpy, workernumpy.REMOVE)
-        self._start([delete, pip("uninstall", "-y", *names)] if names else [delete], onEnded)
+        delete = own("workernumpy", "remove")
+        self._start([delete, command("uninstall", "-y", *names)] if names else [delete], onEnded)
 
     def cancel(self):
         """Ends what goes on; what pip has installed by then stays, and is recorded."""
@@ -135,6 +145,7 @@ class Installation:
         self._output = ""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PIP_PROGRESS_BAR": "off"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [MODULE_FOLDER, environment.get("PYTHONPATH")]))
+        environment["PYTHONSAFEPATH"] = "1"  # a bundle's folder may hold anything: nothing is imported from there
         environment[protocol.OWN_PACKAGES] = installed.workersFolder()
         environment["PIP_NO_CACHE_DIR"] = "1"  # gigabytes that 'Remove what was installed' would leave behind
         group = (
@@ -184,5 +195,5 @@ class Installation:
 def _refuseInTests():
     if slicer.app.testingEnabled():
         raise RunError(
-            "no_torch", _("PyTorch is not installed."), _("Install it before testing: tests change no installation.")
+            "not_installed", _("Tests change no installation."), _("Install or remove packages before testing.")
         )

@@ -56,6 +56,10 @@ def processFailure(broken, silence):
             _("The computation was ended by the system, most likely for lack of memory."),
             _("Close other programs, crop the volumes or choose the effort Fast, then click again."),
         ),
+        "crashed": (
+            _("The computation crashed, or was ended by the system, perhaps for lack of memory."),
+            _("Close other programs or crop the volumes; if it persists, please report it with the log below."),
+        ),
         "garbage": (
             _("The computation answers in a way that is not understood."),
             _("Click again; if it persists, reinstall the extension."),
@@ -66,8 +70,12 @@ def processFailure(broken, silence):
         ),
         "killed": (_("The computation was ended."), _("Click again to start it anew.")),
     }
-    wasKilled = broken.exitCode in KILLED or LAUNCHERS_WORDS in broken.lastLine
-    kind = "killed_by_system" if broken.kind in ("died", "cannot_start") and wasKilled else broken.kind
+    kind = broken.kind
+    if kind in ("died", "cannot_start"):
+        if broken.exitCode in KILLED:
+            kind = "killed_by_system"
+        elif LAUNCHERS_WORDS in broken.lastLine:
+            kind = "crashed"
     text, action = texts[kind]
     return RunError(broken.kind, text.format(code=broken.exitCode, silence=round(silence)), action)
 

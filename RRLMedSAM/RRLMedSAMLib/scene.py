@@ -100,5 +100,7 @@ def showInSlices(volume):
     others = [each for each in composites if each.GetBackgroundVolumeID() != volume.GetID()]
     for composite in others:
         composite.SetBackgroundVolumeID(volume.GetID())
-    if others:
-        slicer.app.applicationLogic().FitSliceToBackground(False, False)
+    logics = slicer.app.applicationLogic().GetSliceLogics() if others else []
+    for logic in logics:
+        if logic.GetSliceCompositeNode() in others:
+            logic.FitSliceToBackground()

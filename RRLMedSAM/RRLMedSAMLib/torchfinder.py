@@ -17,16 +17,18 @@ FIND = "import sys; sys.path.insert(0, {folder!r}); from light_the_torch._cli im
 def find(task, *arguments, near=None):
     """Returns pip's exit code. ``near``: a folder in which there is space for the finder."""
     with tempfile.TemporaryDirectory(prefix="finder-", dir=near) as folder:
-        return pip("install", "--target", folder, *FINDER) or python("-c", FIND.format(folder=folder), task, *arguments)
+        finder = [sys.executable, "-c", FIND.format(folder=folder), task, *arguments]
+        return pip("install", "--target", folder, *FINDER) or subprocess.run(finder, check=False).returncode
+
+
+def command(*arguments):
+    """pip's command line."""
+    return [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check"]
 
 
 def pip(*arguments):
-    """Returns its exit code."""
-    return python("-m", "pip", *arguments, "--no-input", "--disable-pip-version-check")
-
-
-def python(*arguments):
-    return subprocess.run([sys.executable, *arguments], check=False).returncode
+    """Runs it and returns its exit code."""
+    return subprocess.run(command(*arguments), check=False).returncode
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main(folder, *options):
 def _is_needed():
     try:
         return not probe.exchanges_arrays()
-    except (ImportError, OSError):  # PyTorch does not load at all, which 'Set-up' tells
+    except Exception:  # PyTorch does not load at all, in whichever way: 'Set-up' tells
         return False
 
 

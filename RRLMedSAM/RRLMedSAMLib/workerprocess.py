@@ -22,6 +22,7 @@ GARBAGE_LINES = 20  # in succession; a library's stray print is no reason to end
 START_SECONDS = 120  # of Python itself, on a cold disk behind a virus scanner
 SILENCE_SECONDS = 120  # the worker sends progress every 5 s or so; loading torch from a cold disk takes longer
 CANCEL_SECONDS = 1.5
+END_SECONDS = 3.0  # more than what the worker gives its run when its input closes
 LOG_LINES = 200
 
 MODULE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -154,7 +155,7 @@ class WorkerProcess:
 
     def _hasEnded(self):
         """Waits a moment for the process and for its output's end: behind a launcher, the worker may end after it."""
-        end = time.monotonic() + CANCEL_SECONDS
+        end = time.monotonic() + END_SECONDS
         while self._process.poll() is None or self._process.stdout.read(CHUNK) != b"":
             if time.monotonic() > end:
                 return False

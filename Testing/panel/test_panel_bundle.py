@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from RRLMedSAMEngine import protocol
-from RRLMedSAMLib import bundle, installation, workernumpy, workerprocess
+from RRLMedSAMLib import bundle, torchfinder, workernumpy, workerprocess
 from RRLMedSAMLib.pipfailures import explained
 from toywheels import toyIndex, wheel
 
@@ -151,7 +151,7 @@ def test_each_failure_has_a_sentence_and_an_action(output, text):
 @pytest.mark.slow
 def test_what_pip_really_prints_without_a_network_and_with_a_dead_proxy_is_known():
     def output(**variables):
-        command = installation.pip(
+        command = torchfinder.command(
             "download", "nosuchpackage", "--retries", "1", "--timeout", "2", "--dest", os.devnull
         )
         environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "", **variables}

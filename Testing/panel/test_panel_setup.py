@@ -259,15 +259,21 @@ def test_a_failure_is_explained(user, answers, record, monkeypatch):
     assert user.ui.setupInstallButton.enabled and "No space" in user.log
 
 
+def test_pytorch_has_short_paths_where_windows_takes_no_long_ones():
+    assert not installation.refusesLongPaths("x" * 300)  # not here
+    assert installation.torch(hasShortPaths=False) == "torch>=2.2"
+    assert installation.torch(hasShortPaths=True) == "torch>=2.2,<2.13"
+
+
 def test_tests_of_the_application_install_nothing(user, answers, record, monkeypatch):
     asked = fakePip(monkeypatch, "")
     monkeypatch.setattr(slicer.app, "_isTesting", True)
     openSection(user)
     user.ui.setupInstallButton.click()
-    assert not asked and "tests change no installation" in user.ui.setupStatusLabel.text
+    assert not asked and "Tests change no installation" in user.ui.setupStatusLabel.text
     installation = user.panel.setup.installation
     for act in (installation.remove, lambda _: installation.makeBundle("folder", None), installation.install):
-        with pytest.raises(RunError, match="tests change no installation"):
+        with pytest.raises(RunError, match="Tests change no installation"):
             act(None)
 
 

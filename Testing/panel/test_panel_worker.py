@@ -55,6 +55,7 @@ def lives(pid):
     return state != "Z"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a process does not become another one there")
 def test_the_worker_alone_sees_its_own_packages_before_all_others(tmp_path):
     own, slicers = tmp_path / "own", tmp_path / "slicer's"
     for folder, version in ((own, "0.0.1"), (slicers, "2.0")):
@@ -128,9 +129,9 @@ def test_a_worker_that_the_system_killed_behind_a_launcher_is_told_of_as_such(tm
 SLOWLY = [sys.executable, "-c", "import sys, time; sys.stdin.read(); time.sleep(float(sys.argv[1]))"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_stopping_waits_for_the_worker_behind_its_launcher(tmp_path, monkeypatch):
-    monkeypatch.setattr(workerprocess, "CANCEL_SECONDS", 10)  # the tests' machine is shared
+    monkeypatch.setattr(workerprocess, "END_SECONDS", 10)  # the tests' machine is shared
     process = WorkerProcess(launcher(tmp_path, f"{[*SLOWLY, '0.5']}, start_new_session=True"))
     process.send(REQUEST)
     pid = workersPid(process)
@@ -139,15 +140,15 @@ def test_stopping_waits_for_the_worker_behind_its_launcher(tmp_path, monkeypatch
     assert not lives(pid) and not process.log
 
 
-@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_stopping_does_not_wait_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(workerprocess, "CANCEL_SECONDS", 0.3)
+    monkeypatch.setattr(workerprocess, "END_SECONDS", 0.3)
     process = WorkerProcess(launcher(tmp_path, f"{[*SLOWLY, '60']}, start_new_session=True"))
     process.send(REQUEST)
     pid = workersPid(process)
     start = time.monotonic()
     process.stop()
-    assert 0.3 <= time.monotonic() - start < 2
+    assert 0.3 <= time.monotonic() - start < 10
     assert list(process.log) == ["the worker does not end"] and not process.isRunning
     os.kill(pid, signal.SIGKILL)
 
@@ -258,7 +259,7 @@ def test_an_idle_worker_is_never_taken_for_silent(worker):
     assert process.isRunning
 
 
-@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_cancel_ends_a_deaf_worker_and_its_children_within_two_seconds(worker):
     process = worker("deaf")
     process.send(REQUEST)
@@ -274,7 +275,7 @@ def test_cancel_ends_a_deaf_worker_and_its_children_within_two_seconds(worker):
     assert not lives(child)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_children_of_a_worker_that_died_end_with_it(worker, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(

@@ -168,8 +168,9 @@ class _Job:
                 check=self._check_preparing,
                 is_late=lambda: self.tick() > PREPARING * self.total,
             )
+            self.record.examples = len(examples)
             self.record.keep(self.found)
-        elif len(examples) > len(self.found.examples):
+        elif len(examples) > self.record.examples:
             self.warn("New labelled examples are not used by an adaptation that had begun before; begin another one.")
         self.cases = self.found.drawn_from()
         if not self.settings.trainer.optimised:

@@ -17,7 +17,8 @@ NAME = "record.json"
 class Record:
     """``atlas``: its fingerprint and the shape (k, j, i) of its frame. ``base``: name, sources and terms of the model
     begun with; empty without one. ``spent``: seconds of preparation. ``found``: names of the cases' files, once all are
-    prepared."""
+    prepared. ``examples``: how many were given until then.
+    """
 
     folder: Path
     settings: Settings
@@ -25,6 +26,7 @@ class Record:
     base: dict
     spent: float = 0.0
     found: dict | None = None
+    examples: int = 0
 
     def save(self) -> None:
         """Raises `errors.WritingError`."""

@@ -81,7 +81,9 @@ class Trainer:
         # Each part by itself: a bad registration shall not silence the masks.
         norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP) for part in self.model.children()]
         self.steps += 1
-        if bool(torch.stack(norms).isfinite().all()):  # one step that is not would spoil all weights for ever
+        # One step that is not would spoil all weights for ever. Each by itself: of a part without gradients, as the
+        # registration network is in most steps, the norm is on the processor.
+        if all(bool(norm.isfinite()) for norm in norms):
             self.optimizer.step()
             if self.settings.mutual and not first_stage:
                 approach(self.model.general, self.model.medical, MUTUAL)
