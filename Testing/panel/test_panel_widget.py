@@ -274,7 +274,8 @@ def test_without_torch_the_user_is_asked_and_told(withoutTorch, confirm):
     confirm.answer = False
     withoutTorch.click()
     assert "download" in confirm.questions[0] and len(confirm.questions) == 1
-    assert "computation needs is missing" in withoutTorch.status and "PyTorch is needed" in withoutTorch.ui.setupStatusLabel.text
+    assert "computation needs is missing" in withoutTorch.status
+    assert "PyTorch is needed" in withoutTorch.ui.setupStatusLabel.text
     assert withoutTorch.ui.applyButton.enabled
 
 
