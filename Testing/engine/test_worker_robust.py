@@ -54,7 +54,7 @@ def test_a_thousand_spoiled_lines_neither_end_nor_stop_the_worker(tmp_path):
 def test_cancel_at_twenty_random_moments_is_quick_and_leaves_nothing(tmp_path):
     chance = random.Random(2)
     worker = WorkerUnderTest()
-    shape = (40, 44, 38)
+    shape = (60, 64, 58)
     pair = {"atlas": phantom(shape), "target": phantom(shape, bend_mm=3.0)}
     try:
         for number in (100, 101):  # the first run loads PyTorch, too
@@ -83,3 +83,27 @@ def test_cancel_at_twenty_random_moments_is_quick_and_leaves_nothing(tmp_path):
         assert worker.process.poll() is None  # it stays warm
     finally:
         worker.close()
+
+
+def test_memory_stays_flat_over_thirty_targets(tmp_path):
+    """What the first runs need is kept; nothing is added by the others."""
+    worker = WorkerUnderTest()
+    shape = (26, 28, 24)
+    pair = {"atlas": phantom(shape), "target": phantom(shape, bend_mm=3.0)}
+    try:
+        sizes = []
+        for number in range(1, 31):
+            worker.send(segment_request(tmp_path, number, effort="fast", **pair))
+            assert isinstance(worker.last_of(number), protocol.Segmented)
+            sizes.append(_resident_mb(worker.process.pid))
+        assert max(sizes[20:]) < max(sizes[5:10]) + 15, sizes
+    finally:
+        worker.close()
+
+
+def _resident_mb(pid):
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * 4096 / 1e6
+    except FileNotFoundError:
+        pytest.skip("this system does not tell a process's memory in /proc")

@@ -112,7 +112,8 @@ def test_a_clone_stays_small():
     if subprocess.run([*git, "rev-parse", "--git-dir"], capture_output=True).returncode:
         pytest.skip("this copy of the repository has no history")
     # As a clone gets it: what has not been packed here yet takes more.
-    history = subprocess.run([*git, "pack-objects", "--revs", "--stdout", "-q"], input=b"HEAD", capture_output=True)
+    pack = [*git, "pack-objects", "--revs", "--stdout", "-q"]
+    history = subprocess.run(pack, input=b"HEAD", capture_output=True, check=True)
     files = subprocess.run([*git, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout.split("\0")
     size = len(history.stdout) + sum((ROOT / name).stat().st_size for name in files if (ROOT / name).is_file())
     assert size < LARGEST_CLONE

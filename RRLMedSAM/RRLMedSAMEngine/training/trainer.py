@@ -81,8 +81,8 @@ class Trainer:
         # Each part by itself: a bad registration shall not silence the masks.
         norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), CLIP) for part in self.model.children()]
         self.steps += 1
-        # One step that is not would spoil all weights for ever. Each by itself: of a part without gradients, as the
-        # registration network is in most steps, the norm is on the processor.
+        # A step that is not finite would spoil all weights for ever. The norms are not stacked: that of a part without
+        # gradients, as the registration network is in most steps, lies on the processor.
         if all(bool(norm.isfinite()) for norm in norms):
             self.optimizer.step()
             if self.settings.mutual and not first_stage:
