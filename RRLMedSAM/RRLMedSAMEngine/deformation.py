@@ -16,6 +16,7 @@ BALANCING_STEPS = 4
 SMALLEST_JACOBIAN = 0.02  # below it a voxel is smoothed, so that nothing resampled from the field folds
 UNFOLDING_ROUNDS = 200
 SLAB = 24  # slices looked at together
+FINENESS = 1024  # a field is kept in about so many steps to a voxel: what lies below would double its file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Deformation:
             moved = torch.tensordot(linear, sample(field, voxels, padding="zeros"), 1)
             # The affine displacement is formed in float64: (after before - 1) x.
             moved += lattice(part.shape, (after @ before - np.eye(4)) @ part.voxel_to_lps)
-            result[slab] = moved.permute(1, 2, 3, 0).numpy()
+            result[slab] = _rounded(moved, self.grid).permute(1, 2, 3, 0).numpy()
         return result
 
 
@@ -193,4 +194,11 @@ def consistency(forward: torch.Tensor, inverse: torch.Tensor, inside: torch.Tens
 def to_lps_field(displacement: torch.Tensor, grid: Geometry) -> np.ndarray:
     """(3, k, j, i) in voxels -> (k, j, i, 3) float32 in LPS mm."""
     linear = torch.tensor(grid.voxel_to_lps[:3, :3], dtype=torch.float32, device=displacement.device)
-    return torch.tensordot(linear, displacement, 1).permute(1, 2, 3, 0).contiguous().cpu().numpy()
+    field = _rounded(torch.tensordot(linear, displacement, 1), grid)
+    return field.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+
+
+def _rounded(field: torch.Tensor, grid: Geometry) -> torch.Tensor:
+    """In mm, to a power of two: the last bits of each value are 0 then, and are compressed away."""
+    step = 2.0 ** np.floor(np.log2(grid.spacing.min() / FINENESS))
+    return field.div_(step).round_().mul_(step)

@@ -30,10 +30,10 @@ class Learned:
         ``found``: `Registered`; ``maps``: the layers' labels on the target's ``geometry``, which the model refines.
         The votes are asked for in voxels of the deformation's grid.
         """
-        affine = found.deformation.affine
+        affine = found.affine
         image = self.frame.image(found.familiar, affine)
         seen_from = self.frame.seen_from(affine)
-        to_frame = seen_from.lps_to_voxel @ found.deformation.grid.voxel_to_lps
+        to_frame = seen_from.lps_to_voxel @ found.grid.voxel_to_lps
         votes = []
         for values, described, labels in zip(self._values, self._described, maps):
             here = nearest(labels, geometry, seen_from)

@@ -2,7 +2,10 @@
 
 import contextlib
 import ctypes
+import math
 import sys
+
+from . import allocator
 
 GB = 1e9
 
@@ -32,7 +35,9 @@ def peak_gb() -> float:
 
 
 def reset_peak() -> None:
-    """Starts `peak_gb` anew, so that a run does not report an earlier one's memory; Linux only."""
+    """Gives back what earlier runs left free and starts `peak_gb` anew, so that a run neither holds nor reports their
+    memory; Linux only."""
+    allocator.give_back()
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):  # a container may forbid it: then the process's peak is told
             with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
@@ -40,12 +45,14 @@ def reset_peak() -> None:
 
 
 def free_gb() -> float:
-    """Memory that can be had without swapping."""
-    if sys.platform.startswith("linux"):
-        return _linux_bytes("/proc/meminfo", "MemAvailable") / GB
-    if sys.platform == "win32":
-        return _windows_free_bytes() / GB
-    return _sysctl(b"hw.memsize", ctypes.c_uint64) * _sysctl(b"kern.memorystatus_level", ctypes.c_uint32) / 100 / GB
+    """Memory that can be had without swapping; infinite where the system does not tell."""
+    with contextlib.suppress(OSError, RuntimeError):  # in a sandbox, say
+        if sys.platform.startswith("linux"):
+            return _linux_bytes("/proc/meminfo", "MemAvailable") / GB
+        if sys.platform == "win32":
+            return _windows_free_bytes() / GB
+        return _sysctl(b"hw.memsize", ctypes.c_uint64) * _sysctl(b"kern.memorystatus_level", ctypes.c_uint32) / 100 / GB
+    return math.inf
 
 
 def _linux_bytes(file: str, key: str) -> int:

@@ -1,4 +1,4 @@
-"""Registration of one atlas and one target, from volumes to the deformation between them."""
+"""Registration of one atlas and one target, from volumes to the deformation between them, there and back."""
 
 import dataclasses
 
@@ -7,30 +7,41 @@ import torch
 
 from . import affine, allocator, contrast, deformation, intensity, plan, registration, threads, workgrid
 from .deformation import Deformation
+from .geometry import Geometry
 from .memory import free_gb
 
 BYTES_PER_VOXEL = 350, 100  # of the target's and of the atlas's work grid; their sum was measured at a run's peak
 ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
+INVERSE_COST = 8  # likewise, for each voxel of the work grid
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class Registered:
-    """``displacement``: the deformation's, in voxels of its padded grid, (3, k, j, i). ``target``: its work image,
-    whose first voxel is number ``margin`` of the padded grid along each axis. On it, (k, j, i): ``warped``, the atlas's
-    image, and ``jacobian``, the deformation's determinant without the affine part. ``seen``: the target as finely as it
-    is worth looking at; effort `fast` registers on larger voxels. ``familiar``: that in the atlas's contrast, where it
-    has another one: what networks look at.
+    """``affine``: (4, 4), LPS mm, target point -> atlas point. ``displacement``: (3, k, j, i) in voxels of ``grid``,
+    zero at its border; x + u(x), then ``affine``, is the atlas point. ``target``: the work image, whose first voxel is
+    number ``margin`` of that grid along each axis. ``warped``: the atlas's image on the work grid, (k, j, i). ``seen``:
+    the target as finely as it is worth looking at; effort `fast` registers on larger voxels. ``familiar``: that in the
+    atlas's contrast, where it has another one: what networks look at. ``correlation``: of the aligned images.
     """
 
-    deformation: Deformation
+    affine: np.ndarray
     displacement: torch.Tensor
+    grid: Geometry
     margin: int
     target: workgrid.WorkImage
     warped: torch.Tensor
-    jacobian: torch.Tensor
     seen: workgrid.WorkImage
     familiar: workgrid.WorkImage
     correlation: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BothWays:
+    """A registration's deformation with its inverse. ``jacobian``: its determinant without the affine part, on the work
+    grid, (k, j, i). ``figures``: of the report."""
+
+    deformation: Deformation
+    jacobian: torch.Tensor
     figures: dict
 
 
@@ -54,7 +65,7 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     levels = plan.levels(shape, spacing, effort)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
-    planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)) + 8 * voxels, voxels)
+    planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)), voxels)
 
     clock.enter("align")
     near = workgrid.near_structures(atlas.labels, moving.grid, step.device)
@@ -74,34 +85,36 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
     padded = deformation.unfold(padded, clock.check)
     margin = (grid.shape[0] - shape[0]) // 2
-    inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
-    inverse = deformation.invert(padded, inside, clock.check)
-    allocator.give_back()
-    clock.advance(8 * voxels)
-    jacobian = deformation.jacobian(padded)
-    folded = jacobian[inside] <= 0
-    jacobian = jacobian[tuple(slice(margin, margin + n) for n in shape)].clone()
-    figures = {
-        "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
-        "inverse_consistency_mm": deformation.consistency(padded, inverse, inside, spacing),
-        "alignment": {
-            "correlation": round(alignment.correlation, 4),
-            "target_to_atlas_lps": alignment.matrix.tolist(),
-        },
-        "work_grid": {"spacing_mm": round(float(spacing), 4), "shape_kji": list(shape)},
-    }
-    field = Deformation(
-        alignment.matrix,
-        deformation.to_lps_field(padded, grid),
-        deformation.to_lps_field(inverse, grid),
-        grid,
-    )
     finest = plan.work_spacing(*extents, spacings, plan.FINEST, step.coarser)
     seen = fixed if finest > 0.99 * spacing else workgrid.to_work_grid(target, window, finest, box, step.device)
     familiar = seen
     if moving is not original:
         familiar = contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
-    return Registered(field, padded, margin, fixed, warped, jacobian, seen, familiar, alignment.correlation, figures)
+    return Registered(alignment.matrix, padded, grid, margin, fixed, warped, seen, familiar, alignment.correlation)
+
+
+def both_ways(found: Registered, clock) -> BothWays:
+    """The deformation of a registration, its inverse, and how good they are."""
+    allocator.give_back()
+    fixed, margin = found.target, found.margin
+    inside = torch.nn.functional.pad(fixed.foreground, [margin] * 6)
+    inverse = deformation.invert(found.displacement, inside, clock.check)
+    allocator.give_back()
+    clock.advance(INVERSE_COST * fixed.image.numel())
+    jacobian = deformation.jacobian(found.displacement)
+    folded = jacobian[inside] <= 0
+    jacobian = jacobian[tuple(slice(margin, margin + n) for n in fixed.grid.shape)].clone()
+    figures = {
+        "folding_percent": float(100 * folded.float().mean()) if folded.numel() else 0.0,
+        "inverse_consistency_mm": deformation.consistency(found.displacement, inverse, inside, fixed.spacing),
+        "alignment": {
+            "correlation": round(found.correlation, 4),
+            "target_to_atlas_lps": found.affine.tolist(),
+        },
+        "work_grid": {"spacing_mm": round(float(fixed.spacing), 4), "shape_kji": list(fixed.grid.shape)},
+    }
+    fields = (deformation.to_lps_field(way, found.grid) for way in (found.displacement, inverse))
+    return BothWays(Deformation(found.affine, *fields, found.grid), jacobian, figures)
 
 
 def _recoloured(atlas, target, affine, levels, check):

@@ -75,26 +75,28 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     def attempt(step):
         learned = model and known.learned(model[0], step.device)
-        after = TRANSFER_COST * (2 if twin else 1) + (MODEL_COST if model else 0)
+        after = pairwise.INVERSE_COST + TRANSFER_COST * (2 if twin else 1) + (MODEL_COST if model else 0)
         found = pairwise.register(
             known, target, settings.effort, step, clock,
             planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
         )  # fmt: skip
+        both = pairwise.both_ways(found, clock)
         second = None
         if twin:
             other = pairwise.register(twin, target, settings.effort, step, clock)
             second = Transfer.registered(twin.labels, other), other
-        return found, *_transfer(atlas_labels, target, found, second, settings.effort, learned, clock)
+        stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
+        return found, both, *_transfer(atlas_labels, target, found, stretch, second, settings.effort, learned, clock)
 
     with threads.suited(target.array.size):
-        (found, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
+        (found, both, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
     if found.correlation < POOR_CORRELATION:
         note(
             "Atlas and target hardly agree after alignment: they may show different anatomy. Check the result, "
             "or move the target near the atlas with a transform and run again."
         )
     clock.finish()
-    enlarged = abs(np.linalg.det(found.deformation.affine[:3, :3]))  # from the target to the atlas
+    enlarged = abs(np.linalg.det(found.affine[:3, :3]))  # from the target to the atlas
     report = {
         "version": __version__,
         # A package's name, not its folder's: that may be a patient's.
@@ -103,7 +105,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         "device": devices.describe(step.device),
         "seconds": {stage: round(seconds, 2) for stage, seconds in clock.seconds.items()},
         "peak_memory_gb": round(peak_gb(), 2),
-        **found.figures,
+        **both.figures,
         "structures": [
             row
             for layer, (volume, layer_values, atlas_ml) in enumerate(zip(labels, values, known.volumes_ml(values)))
@@ -113,10 +115,10 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         ],
         "warnings": warnings,
     }
-    return Result(labels, Volume(evidence.confidence, target.geometry), found.deformation, report)
+    return Result(labels, Volume(evidence.confidence, target.geometry), both.deformation, report)
 
 
-def _transfer(atlas_labels, target, found, second, effort, learned, clock):
+def _transfer(atlas_labels, target, found, stretch, second, effort, learned, clock):
     """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid."""
     clock.enter("transfer")
     geometry = target.geometry
@@ -134,7 +136,6 @@ def _transfer(atlas_labels, target, found, second, effort, learned, clock):
         maps, certainty, geometry, found, clock.check,
         patches=plan.EFFORTS[effort].patches, second=second, ask=ask if learned else None,
     )  # fmt: skip
-    stretch = found.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
     evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))
     for slab, part in slabs(geometry):

@@ -1,6 +1,7 @@
 """What the worker runs on: the facts that tell the panel what is there, what is missing and what it can do."""
 
 import importlib
+import math
 import platform
 import subprocess
 
@@ -13,7 +14,8 @@ DRIVERS_SECONDS = 10  # a driver that hangs must not hold the probe up
 def facts() -> dict[str, str]:
     """Short texts by name; a package that cannot be imported has the text ``missing``.
 
-    ``graphics_card``: NVIDIA's, by its driver's tool, which needs no PyTorch; absent where there is none.
+    ``memory_gb``: free, absent where the system does not tell. ``graphics_card``: NVIDIA's, by its driver's tool,
+    which needs no PyTorch; absent where there is none.
     ``torch_cuda``: the version that PyTorch was built with, or ``none``. ``arrays``: ``missing`` where it cannot
     exchange arrays with this NumPy.
     """
@@ -22,7 +24,7 @@ def facts() -> dict[str, str]:
         "engine": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "memory_gb": f"{memory.free_gb():.1f}",
+        **_memory(),
         **found,
         **_graphics_card(),
         **(_device() if found["torch"] != MISSING else {}),
@@ -45,6 +47,11 @@ def exchanges_arrays() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _memory() -> dict[str, str]:
+    free = memory.free_gb()
+    return {} if math.isinf(free) else {"memory_gb": f"{free:.1f}"}
 
 
 def _graphics_card() -> dict[str, str]:

@@ -36,7 +36,7 @@ class Transfer:
     @classmethod
     def registered(cls, layers: list[Volume], found) -> "Transfer":
         """``found``: a `Registered` pair, whose deformation carries the labels."""
-        return cls(layers, found.deformation.affine, found.displacement, found.deformation.grid)
+        return cls(layers, found.affine, found.displacement, found.grid)
 
     def vote(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Label and share of the partial volumes at ``voxels`` (3, n), coordinates on the grid: (n,), (n,)."""

@@ -25,6 +25,9 @@ LONGEST_LINE = 1 << 20
 
 def load():
     """`computation.compute`, and torch with it. Raises EngineError no_torch."""
+    # Slicer's launcher sets it, and a SimpleITK from PyPI, built with another ITK, may crash when it loads Slicer's
+    # plugins for files. Slicer itself clears it for its command line modules.
+    os.environ.pop("ITK_AUTOLOAD_PATH", None)
     try:
         from .computation import compute
     except (ImportError, OSError) as error:  # OSError: a library that torch needs does not load
@@ -194,9 +197,6 @@ def _failed(request, error: EngineError) -> protocol.Failed:
 
 def main(load=load) -> None:
     """Runs the worker on this process's standard streams; does not return."""
-    # Slicer's launcher sets it, and a SimpleITK from PyPI, built with another ITK, may crash when it loads Slicer's
-    # plugins for files. Slicer itself clears it for its command line modules.
-    os.environ.pop("ITK_AUTOLOAD_PATH", None)
     if packages := os.environ.get(protocol.OWN_PACKAGES):
         sys.path.insert(0, packages)  # before numpy is imported
     requests, events = streams.claim_stdin(), streams.claim_stdout()

@@ -67,7 +67,7 @@ def _isInvertible(matrix):
     return bool(abs(np.linalg.det(np.array(matrix)[:3, :3])) > 1e-9) and matrix[3] == (0.0, 0.0, 0.0, 1.0)
 
 
-FACTS = dict.fromkeys(("python", "system", "memory_gb", *protocol.PACKAGES), _isText)
+FACTS = dict.fromkeys(("python", "system", *protocol.PACKAGES), _isText)
 STRUCTURE = {
     "label": _isLabel,
     "volume_ml": _isNumber,

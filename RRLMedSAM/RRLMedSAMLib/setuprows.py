@@ -36,7 +36,8 @@ def rows(facts, added):
             found.append(_device(facts))
         if "device_memory_gb" in facts:
             found.append(Row(_("GPU memory"), _("{size} GB free").format(size=facts["device_memory_gb"])))
-        found.append(Row(_("Memory"), _("{size} GB free").format(size=facts["memory_gb"])))
+        if "memory_gb" in facts:
+            found.append(Row(_("Memory"), _("{size} GB free").format(size=facts["memory_gb"])))
     for name in models.shipped():
         problem = models.damage(name)
         found.append(Row(name, problem or _("model, checksum right"), problem is None))

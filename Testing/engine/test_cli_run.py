@@ -224,7 +224,7 @@ def test_a_disk_that_is_full_stops_the_queue_and_earlier_results_stay(inputs, tm
     output = tmp_path / "out"
     more = ("--target", tmp_path / "large.nii.gz", "--target", inputs / "atlas.nrrd", "--output", output, "--json")
     process = start(
-        *common(inputs, *more), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+        *common(inputs, *more), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
     )
     summary, progress = process.communicate(timeout=120)
     assert process.returncode == 1

@@ -44,7 +44,7 @@ def test_jacobian_agrees_with_itk():
     field = to_sitk_field(deformation.to_lps_field(displacement, grid), grid)
     expected = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field))
     inner = (slice(1, -1),) * 3
-    assert np.allclose(deformation.jacobian(displacement).numpy()[inner], expected[inner], atol=1e-4)
+    assert np.allclose(deformation.jacobian(displacement).numpy()[inner], expected[inner], atol=1e-3)
 
 
 def test_folds_are_smoothed_away():

@@ -1,10 +1,13 @@
 """The memory ladder: what runs out of memory goes on further down, and says so."""
 
+import math
+import sys
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the devices are torch's")
 
-from RRLMedSAMEngine import devices, memory  # noqa: E402
+from RRLMedSAMEngine import devices, memory, probe  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -122,3 +125,13 @@ def test_peak_memory_follows_what_is_used():
     assert 0.15 < memory.peak_gb() - before < 0.4
     del block
     assert 0 < memory.free_gb() < 100_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's way of telling")
+def test_a_sandbox_that_hides_the_memory_stops_neither_a_run_nor_the_probe(monkeypatch):
+    def hidden(file, key):
+        raise PermissionError(file)
+
+    monkeypatch.setattr(memory, "_linux_bytes", hidden)
+    assert memory.free_gb() == math.inf
+    assert "memory_gb" not in probe.facts() and probe.facts()["torch"]

@@ -62,7 +62,7 @@ class Preparation:
 
         clock = Progress(lambda *_: None, cancelled)
         found = pairwise.register(self._atlas, volume, EFFORT, step, clock)
-        affine, grid = found.deformation.affine, found.deformation.grid
+        affine, grid = found.affine, found.grid
         seen_from = self._frame.seen_from(affine)
         pictures = (
             self._frame.image(found.familiar, affine).cpu(),
