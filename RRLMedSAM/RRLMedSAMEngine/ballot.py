@@ -55,6 +55,23 @@ class Ballot:
         return Ballot(self.where[part], candidates.cpu().numpy(), (shares / shares.sum(dim=0)).cpu().numpy())
 
 
+class MeanVotes:
+    """Several voters as one. Each of the ``votes``: as `inference.Votes`."""
+
+    def __init__(self, votes):
+        self._votes = votes
+
+    @property
+    def count(self) -> int:
+        """Votes at each point."""
+        return sum(votes.count for votes in self._votes)
+
+    def at(self, voxels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Label values and weights, summing to 1, at ``voxels`` (3, n): (count, n) each."""
+        labels, weights = zip(*(votes.at(voxels) for votes in self._votes))
+        return torch.cat(labels), torch.cat(weights) / len(self._votes)
+
+
 def together(parts: list[Ballot]) -> Ballot:
     """The ballots of parts of the voxels, in their order."""
     return Ballot(

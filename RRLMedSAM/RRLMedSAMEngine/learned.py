@@ -20,7 +20,7 @@ class Learned:
         self._described = [inference.describe(model, a.image, a.labels, a.count) for a in layers]
 
     @property
-    def looks(self) -> int:
+    def checks(self) -> int:
         """How often `masks` checks, at even distances."""
         return len(self._values) * len(inference.windows(self.frame.grid.shape))
 

@@ -68,14 +68,16 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
-    twin = None
-    if plan.EFFORTS[settings.effort].mirrored:
+    effort, twin = plan.EFFORTS[settings.effort], None
+    if effort.mirrored:
         clock.enter("align")
         twin = known.mirrored(clock.check)
 
     def attempt(step):
         learned = model and known.learned(model[0], step.device)
-        after = pairwise.INVERSE_COST + TRANSFER_COST * (2 if twin else 1) + (MODEL_COST if model else 0)
+        after = (
+            pairwise.INVERSE_COST + TRANSFER_COST * (2 if twin else 1) + (MODEL_COST * effort.rounds if model else 0)
+        )
         found = pairwise.register(
             known, target, settings.effort, step, clock,
             planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
@@ -86,7 +88,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
             other = pairwise.register(twin, target, settings.effort, step, clock)
             second = Transfer.registered(twin.labels, other), other
         stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
-        return found, both, *_transfer(atlas_labels, target, found, stretch, second, settings.effort, learned, clock)
+        return found, both, *_transfer(atlas_labels, target, found, stretch, second, effort, learned, clock)
 
     with threads.suited(target.array.size):
         (found, both, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
@@ -127,15 +129,16 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, clo
 
     def ask(labels):
         clock.enter("network")
-        cost = MODEL_COST * found.target.image.numel() / learned.looks
+        cost = MODEL_COST * found.target.image.numel() / learned.checks
         votes = learned.masks(found, labels, geometry, lambda: clock.advance(cost))
         clock.enter("transfer")
         return [masks.refined for masks in votes]
 
-    transfer.refine(
-        maps, certainty, geometry, found, clock.check,
-        patches=plan.EFFORTS[effort].patches, second=second, ask=ask if learned else None,
-    )  # fmt: skip
+    near_borders = {"patches": effort.patches, "second": second}
+    if learned:
+        transfer.refine_with_model(maps, certainty, geometry, found, clock.check, ask, effort.rounds, **near_borders)
+    else:
+        transfer.refine(maps, certainty, geometry, found, clock.check, **near_borders)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
     evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))
     for slab, part in slabs(geometry):

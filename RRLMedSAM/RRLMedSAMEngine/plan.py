@@ -12,7 +12,7 @@ class Effort:
     """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones.
 
     ``patches``: whether patches vote on the labels near borders; ``mirrored``: whether those of a symmetric atlas's
-    mirror image do too."""
+    mirror image do too. ``rounds``: how often a model is asked, each time with the labels found before."""
 
     voxels: float
     finest_steps: int
@@ -20,12 +20,13 @@ class Effort:
     coarse_steps: int
     patches: bool
     mirrored: bool
+    rounds: int
 
 
 EFFORTS = {
-    "fast": Effort(2.5e6, 5, 20, 40, False, False),
-    "balanced": Effort(8e6, 22, 30, 40, True, False),
-    "best": Effort(16e6, 25, 30, 40, True, True),
+    "fast": Effort(2.5e6, 5, 20, 40, False, False, 1),
+    "balanced": Effort(8e6, 22, 30, 40, True, False, 2),
+    "best": Effort(16e6, 25, 30, 40, True, True, 2),
 }
 FINEST = "balanced"  # the effort whose work grid is as fine as intensities are looked at, whatever the effort
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from RRLMedSAMEngine import allocator, models, pairwise, plan, threads
 from RRLMedSAMEngine.atlas import Atlas
+from RRLMedSAMEngine.ballot import MeanVotes
 from RRLMedSAMEngine.devices import ladder
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 from RRLMedSAMEngine.learned import Learned
@@ -59,11 +60,11 @@ def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, s
     geometry, chosen = target.geometry, plan.EFFORTS[effort]
     transfer, found = registered(atlas)
     twin = atlas.mirrored(clock.check) if chosen.mirrored else None
+    second = twin and registered(twin)
     maps, certainty = transfer.warped(geometry, clock.check)
-    yield REGISTERED, maps[0], None
-    ballots = transfer.ballots(
-        maps, geometry, found, clock.check, patches=chosen.patches, second=twin and registered(twin)
-    )
+    beginnings = transfer.beginnings(maps, geometry, clock.check, second)
+    yield REGISTERED, beginnings[0][0], None
+    ballots = transfer.ballots(maps, geometry, found, clock.check, patches=chosen.patches, second=second)
 
     def both(name, ballots):
         judged = [m.copy() for m in maps]
@@ -72,12 +73,21 @@ def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, s
 
     yield both(ALONE, ballots)
     for name, learned in known.items():
-        masks = learned.masks(found, maps, geometry, clock.check)
+
+        def asked(beginnings, learned=learned):
+            return [learned.masks(found, labels, geometry, clock.check) for labels in beginnings]
+
+        first = asked(beginnings)
         for kind in ("coarse", "refined"):
-            votes = [getattr(m, kind) for m in masks]
             for share in SHARES:
-                joined = transfer.joined(maps, ballots, votes, geometry, clock.check, share)
-                yield both(f"{name}, {kind} mask, {share}", joined)
+                masks = first
+                for left in reversed(range(chosen.rounds)):
+                    votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
+                    joined = transfer.joined(maps, ballots, votes, geometry, clock.check, share)
+                    row = both(f"{name}, {kind} mask, {share}", joined)
+                    if left:
+                        masks = asked([[row[2]]])
+                yield row
 
 
 def table(rows) -> str:

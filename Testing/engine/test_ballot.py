@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from RRLMedSAMEngine.ballot import Ballot, together
+from RRLMedSAMEngine.ballot import Ballot, MeanVotes, together
 from RRLMedSAMEngine.likelihood import LEAST_SHARE
 
 ALL = slice(None)
@@ -64,3 +64,23 @@ def test_parts_make_the_whole(ballot):
     joined = together(parts)
     for name in ("where", "candidates", "shares"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+
+
+class Voter:
+    """Gives each voxel the same label."""
+
+    count = 1
+
+    def __init__(self, label):
+        self._label = label
+
+    def at(self, voxels):
+        return torch.full((1, voxels.shape[1]), self._label, dtype=torch.int32), torch.ones(1, voxels.shape[1])
+
+
+def test_several_voters_are_as_one_that_gives_the_mean(ballot):
+    one, other = Voter(5), Voter(7)
+    both = MeanVotes([one, MeanVotes([other, other])])
+    labels, weights = both.at(torch.zeros(3, 2))
+    assert both.count == len(labels) == 3
+    assert weights.sum(dim=0).tolist() == [1, 1] and weights[labels[:, 0] == 7].sum(dim=0).tolist() == [0.5, 0.5]

@@ -9,6 +9,8 @@ from RRLMedSAMEngine import atlas as atlases  # noqa: E402
 from RRLMedSAMEngine import mirror, pipeline, plan  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.learned import Learned  # noqa: E402
+from RRLMedSAMEngine.transfer import Transfer  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -70,10 +72,10 @@ def test_an_anatomy_of_one_side_has_none():
     assert mirror.mirrored(*body(two_sided=False), check) is None
 
 
-def run(effort, target):
+def run(effort, target, model="instant"):
     atlas, labels = body(alone=True)
     return pipeline.segment(
-        atlas, [labels], target, pipeline.Settings(effort, "cpu", "instant"),
+        atlas, [labels], target, pipeline.Settings(effort, "cpu", model),
         progress=lambda *_: None, warn=pytest.fail, cancelled=lambda: False,
     )  # fmt: skip
 
@@ -95,3 +97,33 @@ def test_it_is_asked_where_the_effort_says_so(monkeypatch):
     for effort in plan.EFFORTS:
         run(effort, target)
     assert len(asked) == sum(effort.mirrored for effort in plan.EFFORTS.values()) == 1
+
+
+@pytest.mark.parametrize("effort, beginnings, rounds", [("fast", 1, 1), ("balanced", 1, 2), ("best", 2, 2)])
+def test_a_model_begins_with_what_each_atlas_carries_and_goes_on_with_what_was_found(
+    monkeypatch, effort, beginnings, rounds
+):
+    asked, masks, warped = [], Learned.masks, Transfer.warped
+    carried = []
+
+    def recorded(learned, found, labels, geometry, check):
+        asked.append(labels[0].copy())
+        return masks(learned, found, labels, geometry, check)
+
+    def seen(transfer, geometry, check):
+        maps, certainty = warped(transfer, geometry, check)
+        carried.append(maps[0].copy())
+        return maps, certainty
+
+    monkeypatch.setattr(Learned, "masks", recorded)
+    monkeypatch.setattr(Transfer, "warped", seen)
+    target, _truth = body(alone=True, bend=1.5)
+    found = run(effort, target, "general").labels[0].array
+    assert len(asked) == beginnings + rounds - 1
+    first = asked[:beginnings]
+    for labels, known in zip(first, carried):
+        speaks = known != mirror.SILENT  # where the mirror image does not, the atlas itself does
+        assert np.array_equal(labels[speaks], known[speaks]) and np.array_equal(labels[~speaks], first[0][~speaks])
+    for later in asked[beginnings:]:
+        assert all((later != labels).any() for labels in first)
+        assert (later != found).mean() < min((labels != found).mean() for labels in first)
