@@ -65,6 +65,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     values = check_labels(atlas_labels, atlas, note)
     known = Atlas.known(atlas, atlas_labels)
     model = known.model(settings.model, settings.effort, note)
+    rounds = known.rounds(model[1], settings.effort) if model else 0
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
@@ -75,12 +76,12 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     def attempt(step):
         learned = model and known.learned(model[0], step.device)
-        after = (
-            pairwise.INVERSE_COST + TRANSFER_COST * (2 if twin else 1) + (MODEL_COST * effort.rounds if model else 0)
-        )
+        atlases = 2 if twin else 1
+        asked = rounds + atlases - 1 if model else 0
+        after = pairwise.INVERSE_COST + TRANSFER_COST * atlases + MODEL_COST * asked
         found = pairwise.register(
             known, target, settings.effort, step, clock,
-            planned=lambda cost, voxels: clock.plan((2 if twin else 1) * cost + after * voxels),
+            planned=lambda cost, voxels: clock.plan(atlases * cost + after * voxels),
         )  # fmt: skip
         both = pairwise.both_ways(found, clock)
         second = None
@@ -88,7 +89,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
             other = pairwise.register(twin, target, settings.effort, step, clock)
             second = Transfer.registered(twin.labels, other), other
         stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
-        return found, both, *_transfer(atlas_labels, target, found, stretch, second, effort, learned, clock)
+        return found, both, *_transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock)
 
     with threads.suited(target.array.size):
         (found, both, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
@@ -120,7 +121,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     return Result(labels, Volume(evidence.confidence, target.geometry), both.deformation, report)
 
 
-def _transfer(atlas_labels, target, found, stretch, second, effort, learned, clock):
+def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock):
     """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid."""
     clock.enter("transfer")
     geometry = target.geometry
@@ -136,7 +137,7 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, clo
 
     near_borders = {"patches": effort.patches, "second": second}
     if learned:
-        transfer.refine_with_model(maps, certainty, geometry, found, clock.check, ask, effort.rounds, **near_borders)
+        transfer.refine_with_model(maps, certainty, geometry, found, clock.check, ask, rounds, **near_borders)
     else:
         transfer.refine(maps, certainty, geometry, found, clock.check, **near_borders)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])

@@ -49,7 +49,7 @@ def voted(maps, ballots):
     return result
 
 
-def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, step):
+def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, effort: str, step):
     """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``."""
     clock = Progress(lambda *_: None, lambda: False)
 
@@ -72,7 +72,7 @@ def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, s
         return name, voted(maps, ballots)[0], judged[0]
 
     yield both(ALONE, ballots)
-    for name, learned in known.items():
+    for name, (learned, rounds) in known.items():
 
         def asked(beginnings, learned=learned):
             return [learned.masks(found, labels, geometry, clock.check) for labels in beginnings]
@@ -81,7 +81,7 @@ def ways(atlas: Atlas, known: dict[str, Learned], target: Volume, effort: str, s
         for kind in ("coarse", "refined"):
             for share in SHARES:
                 masks = first
-                for left in reversed(range(chosen.rounds)):
+                for left in reversed(range(rounds)):
                     votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
                     joined = transfer.joined(maps, ballots, votes, geometry, clock.check, share)
                     row = both(f"{name}, {kind} mask, {share}", joined)
@@ -117,10 +117,10 @@ def main():
     data, step = Dataset(options.data), ladder("cpu")[0]
     image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
     atlas = Atlas(image, [labels])
-    learned = {
-        Path(name).stem: Learned(models.load(name, options.effort, image, [labels], print)[0], atlas, step.device)
-        for name in options.model
-    }
+    learned = {}
+    for name in options.model:
+        model, card = models.load(name, options.effort, image, [labels], print)
+        learned[Path(name).stem] = Learned(model, atlas, step.device), atlas.rounds(card, options.effort)
     groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
         target, truth = read_volume(case.image), read_labels(case.labels).array

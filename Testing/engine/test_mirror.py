@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from RRLMedSAMEngine import atlas as atlases  # noqa: E402
-from RRLMedSAMEngine import mirror, pipeline, plan  # noqa: E402
+from RRLMedSAMEngine import mirror, models, package, pipeline, plan  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.learned import Learned  # noqa: E402
@@ -99,10 +99,13 @@ def test_it_is_asked_where_the_effort_says_so(monkeypatch):
     assert len(asked) == sum(effort.mirrored for effort in plan.EFFORTS.values()) == 1
 
 
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("effort, beginnings, rounds", [("fast", 1, 1), ("balanced", 1, 2), ("best", 2, 2)])
-def test_a_model_begins_with_what_each_atlas_carries_and_goes_on_with_what_was_found(
-    monkeypatch, effort, beginnings, rounds
+def test_a_model_begins_with_what_each_atlas_carries_and_the_atlas_s_own_goes_on_with_what_was_found(
+    monkeypatch, effort, beginnings, rounds, own
 ):
+    monkeypatch.setattr(package, "fingerprint", lambda *_: models.ANY_ATLAS if own else "of this atlas")
+    monkeypatch.setattr(atlases, "_kept", {})
     asked, masks, warped = [], Learned.masks, Transfer.warped
     carried = []
 
@@ -119,7 +122,7 @@ def test_a_model_begins_with_what_each_atlas_carries_and_goes_on_with_what_was_f
     monkeypatch.setattr(Transfer, "warped", seen)
     target, _truth = body(alone=True, bend=1.5)
     found = run(effort, target, "general").labels[0].array
-    assert len(asked) == beginnings + rounds - 1
+    assert len(asked) == beginnings + (rounds - 1 if own else 0)
     first = asked[:beginnings]
     for labels, known in zip(first, carried):
         speaks = known != mirror.SILENT  # where the mirror image does not, the atlas itself does
