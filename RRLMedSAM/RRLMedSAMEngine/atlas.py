@@ -68,10 +68,10 @@ class Atlas:
         return loaded
 
     def rounds(self, card: Card, effort: str) -> int:
-        """How often a model with this card is asked about a target.
+        """Of asking a model with this card about a target.
 
-        Again with what was found, as `plan.Effort` has it, only where it was adapted to this atlas: a general one goes
-        astray (0.004 Dice less on brains and hippocampi).
+        More than one, as `plan.Effort` has it, only where it was adapted to this atlas: a general one goes astray
+        (0.004 Dice less on brains and hippocampi).
         """
         own = self._once("fingerprint", lambda: package.fingerprint(self.volume, self.labels))
         return plan.EFFORTS[effort].rounds if card.atlas_fingerprint == own else 1

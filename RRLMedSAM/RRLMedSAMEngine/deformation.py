@@ -16,7 +16,7 @@ BALANCING_STEPS = 4
 SMALLEST_JACOBIAN = 0.02  # below it a voxel is smoothed, so that nothing resampled from the field folds
 UNFOLDING_ROUNDS = 200
 SLAB = 24  # slices looked at together
-FINENESS = 1024  # a field is kept in about so many steps to a voxel: what lies below would double its file
+FINENESS = 1024  # a field has about so many steps to a voxel: what lies below would make its file half as large again
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Deformation:
     """T(x) = affine(x + forward(x)) maps target points to atlas points, LPS mm; T^-1(y) = p + inverse(p) back.
 
     ``affine``: (4, 4); p = affine^-1(y). ``forward``, ``inverse``: (k, j, i, 3) float32, LPS mm, on ``grid``, zero at
-    its border and outside.
+    its border and outside, rounded to about a thousandth of a voxel.
     """
 
     affine: np.ndarray
@@ -199,6 +199,6 @@ def to_lps_field(displacement: torch.Tensor, grid: Geometry) -> np.ndarray:
 
 
 def _rounded(field: torch.Tensor, grid: Geometry) -> torch.Tensor:
-    """In mm, to a power of two: the last bits of each value are 0 then, and are compressed away."""
+    """The field itself, in mm, to a power of two: the last bits of each value are 0 then, and are compressed away."""
     step = 2.0 ** np.floor(np.log2(grid.spacing.min() / FINENESS))
     return field.div_(step).round_().mul_(step)

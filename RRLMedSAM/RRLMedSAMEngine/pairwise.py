@@ -113,7 +113,8 @@ def both_ways(found: Registered, clock) -> BothWays:
         },
         "work_grid": {"spacing_mm": round(float(fixed.spacing), 4), "shape_kji": list(fixed.grid.shape)},
     }
-    fields = (deformation.to_lps_field(way, found.grid) for way in (found.displacement, inverse))
+    fields = [deformation.to_lps_field(way, found.grid) for way in (found.displacement, inverse)]
+    allocator.give_back()
     return BothWays(Deformation(found.affine, *fields, found.grid), jacobian, figures)
 
 

@@ -12,7 +12,7 @@ class Effort:
     """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones.
 
     ``patches``: whether patches vote on the labels near borders; ``mirrored``: whether those of a symmetric atlas's
-    mirror image do too. ``rounds``: how often an atlas's own model is asked, each time with what was found."""
+    mirror image do too. ``rounds`` of asking the atlas's own model: after the first with what was found."""
 
     voxels: float
     finest_steps: int

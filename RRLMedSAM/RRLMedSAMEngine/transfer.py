@@ -77,18 +77,20 @@ class Transfer:
     ) -> None:
         """`refine`, in which a trained model votes as well.
 
-        ``ask(labels)``: gives its `Votes` for each layer, at voxels of the deformation's grid. It is asked with each of
-        the `beginnings`, then, up to the number of ``rounds``, with the labels of the round before.
+        ``ask(labels)``: gives its `Votes` for each layer, at voxels of the deformation's grid. In the first of the
+        ``rounds``, of which there is one at least, it is asked with each of the `beginnings`, in the others with the
+        labels of the round before.
         """
         known = self.beginnings(maps, geometry, check, second)
         ballots = self.ballots(maps, geometry, found, check, patches=patches, second=second)
+        ballots = self.widened(maps, ballots, geometry)
         for _ in range(rounds):
             votes = [MeanVotes(of_layer) for of_layer in zip(*map(ask, known))]
-            joined = self.joined(maps, ballots, votes, geometry, check, MODEL_SHARE)
-            labels = [held.copy() for held in maps]
-            self.judge(labels, certainty, joined, geometry, found, check)
-            known = [labels]
-        for held, new in zip(maps, labels):
+            joined = self.joined(ballots, votes, geometry, check, MODEL_SHARE)
+            judged = [held.copy() for held in maps]
+            self.judge(judged, certainty, joined, geometry, found, check)
+            known = [judged]
+        for held, new in zip(maps, judged):
             held[...] = new
 
     def beginnings(self, maps, geometry: Geometry, check, second=None) -> list[list[np.ndarray]]:
@@ -121,11 +123,14 @@ class Transfer:
             held.reshape(-1)[ballot.where] = ballot.candidates[0]
         return ballots
 
-    def joined(self, maps, ballots, votes, geometry, check, share) -> list[Ballot]:
-        """The layers' ``ballots`` with a trained model's ``votes``, whose weight is ``share``."""
+    def widened(self, maps, ballots, geometry) -> list[Ballot]:
+        """The layers' ``ballots`` with all voxels near the borders of ``maps`` in which a model votes."""
         index = self._near_borders(maps, geometry, MODEL_REACH)
-        extended = [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
-        return [self._joined(*pair, share, geometry, check) for pair in zip(extended, votes)]
+        return [ballot.extended(held, index) for held, ballot in zip(maps, ballots)]
+
+    def joined(self, ballots, votes, geometry, check, share) -> list[Ballot]:
+        """The layers' `widened` ballots with a trained model's ``votes``, whose weight is ``share``."""
+        return [self._joined(*pair, share, geometry, check) for pair in zip(ballots, votes)]
 
     def judge(self, maps, certainty, ballots, geometry: Geometry, found, check) -> None:
         """Decides the ``ballots`` by the target's own intensities; changes ``maps`` and ``certainty`` in place."""

@@ -150,7 +150,7 @@ class Worker:
         """The answer to a Probe."""
         try:
             return protocol.Probed(request.id, probe.facts())
-        except Exception as error:  # a sandbox may hide the machine
+        except Exception as error:  # a library or a driver may fail in any way
             return _failure(request, error)
 
     def _start(self, run: Run) -> bool:

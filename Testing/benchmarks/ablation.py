@@ -72,6 +72,7 @@ def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, ef
         return name, voted(maps, ballots)[0], judged[0]
 
     yield both(ALONE, ballots)
+    wide = transfer.widened(maps, ballots, geometry)
     for name, (learned, rounds) in known.items():
 
         def asked(beginnings, learned=learned):
@@ -83,7 +84,7 @@ def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, ef
                 masks = first
                 for left in reversed(range(rounds)):
                     votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
-                    joined = transfer.joined(maps, ballots, votes, geometry, clock.check, share)
+                    joined = transfer.joined(wide, votes, geometry, clock.check, share)
                     row = both(f"{name}, {kind} mask, {share}", joined)
                     if left:
                         masks = asked([[row[2]]])

@@ -65,7 +65,7 @@ def test_the_probe_tells_what_is_missing(start, without_torch):
     assert 0 < float(facts["memory_gb"]) < 100_000
 
 
-def test_a_machine_that_tells_nothing_does_not_end_the_worker(start, without_torch):
+def test_a_probe_that_fails_does_not_end_the_worker(start, without_torch):
     (without_torch / "sitecustomize.py").write_text(
         "from RRLMedSAMEngine import memory\n"
         "tell = memory.free_gb\n"
