@@ -137,7 +137,7 @@ def test_the_pipeline_uses_the_package(adapted):
 
 def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
     output = tmp_path / "mine.rrl"
-    first = Run(output, sorted(scans.iterdir()), until=lambda p: p.stage == "train" and "step 3" in p.text)
+    first = Run(output, sorted(scans.iterdir()), until=lambda p: p.stage == "train" and p.text.startswith("step 1,"))
     with pytest.raises(Cancelled):
         first()
     assert not output.exists()
@@ -145,9 +145,9 @@ def test_a_stopped_adaptation_goes_on_where_it_was(tmp_path, scans):
     with pytest.raises(EngineError, match="unfinished"):
         second()
     card = second(resume=True)
-    assert card.training["steps"] > 3
+    assert card.training["steps"] > 1
     trained = [p.text for p in second.progress if p.stage == "train"]
-    assert trained[0].startswith("step 4,")
+    assert trained[0].startswith("step 2,")
 
 
 def paused(output, scans, **settings):
