@@ -6,12 +6,12 @@ import torch
 from . import filters
 from .networks.candidates import NEVER, Candidates
 
-COUNT = 4  # candidates of a voxel; more than four structures hardly ever meet
+COUNT = 6  # candidates of a voxel; more structures hardly ever meet
 # Voxels of the frame by which a registration is off: mostly few, now and then more. The wide one alone would smooth
 # thin structures away (a brain's labels: Dice 0.809, of the likeliest candidates 0.780; with both 0.804), and a
 # training would first have to bring them back.
 SIGMAS = (0.5, 1.5)
-RAREST = 0.02  # share below which a structure is no candidate
+RAREST = 0.002  # share below which a structure is no candidate
 BITS, LAST = 32, 2**32 - 1  # of a structure's number, and the last one
 TOGETHER = 20_000_000  # voxels of one-hot maps that a graphics card smooths at once: 80 MB
 

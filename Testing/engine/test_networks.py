@@ -88,7 +88,7 @@ def test_without_the_prompt_the_mask_does_not_reach_the_features():
         torch.nn.init.normal_(model.refined.weights[-1].weight)
         image, labels = torch.randn(1, 1, 32, 32, 32), cubes(4)
         prior = make_prior(labels)
-        other = prior.with_logits(prior.logits.flip(0))
+        other = prior.with_logits(torch.where(prior.logits > NEVER, -7 - prior.logits, NEVER))
         features = model.medical(image)
         tokens = torch.randn(4, 16)
         one, two = (model.refined(features, tokens, image, p).logits - p.logits for p in (prior, other))
@@ -128,6 +128,41 @@ def test_the_candidates_are_the_largest_smoothed_shares(monkeypatch, together):
     clear = there & (best - best.roll(1, 0)).abs().gt(1e-5) & (best - best.roll(-1, 0)).abs().gt(1e-5)
     assert torch.equal(prior.structure[clear], which[clear])
     assert torch.equal(prior.certain.flatten(), values[shares.flatten(1).argmax(dim=0)])
+
+
+def test_a_structure_far_smaller_than_another_is_a_candidate_two_voxels_away():
+    """A ventricle that is a few voxels in the atlas, and wide in the target, could not be found otherwise."""
+    labels = torch.zeros(17, 17, 17, dtype=torch.int64)
+    labels[8, 8, 7:10] = 1
+    prior = make_prior(labels)
+    index = torch.full((labels.numel(),), -1)
+    index[prior.where] = torch.arange(len(prior.where))
+    beside = index[[(8 * 17 + y) * 17 + 8 for y in (9, 10)]]
+    assert bool((beside >= 0).all())
+    assert bool(((prior.structure[:, beside] == 1) & (prior.logits[:, beside] > NEVER)).any(dim=0).all())
+
+
+def test_the_foremost_candidates_are_the_likeliest():
+    where = torch.tensor([0, 1])
+    structure = torch.tensor([[7, 1], [5, 2], [9, 3]])
+    mask = Candidates(
+        torch.zeros(1, 1, 2, dtype=torch.int64), where, structure, torch.tensor([[0.1, 2], [0.2, 3], [0, 9]])
+    )
+    fewer = mask.foremost(2)
+    assert fewer.structure.tolist() == [[5, 3], [7, 2]]
+    assert torch.equal(fewer.winner(), mask.winner())
+    assert torch.allclose(fewer.probability.sum(dim=0), torch.ones(2))
+    assert torch.allclose(mask.foremost(4).probability.sort(dim=0).values, mask.probability.sort(dim=0).values)
+
+
+def test_only_candidates_are_judged():
+    mask = Candidates(
+        torch.zeros(1, 1, 1, dtype=torch.int64),
+        torch.tensor([0]),
+        torch.tensor([[1], [0]]),
+        torch.tensor([[-1.0], [NEVER]]),
+    )
+    assert mask.judged(torch.full((2, 1, 1, 1), 50.0), torch.ones(2, 2)).logits.tolist() == [[99.0], [NEVER]]
 
 
 def test_structures_are_described_by_their_probability():

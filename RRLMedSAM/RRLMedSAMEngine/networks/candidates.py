@@ -32,12 +32,20 @@ class Candidates:
     def with_logits(self, logits: torch.Tensor) -> "Candidates":
         return dataclasses.replace(self, logits=logits)
 
+    def foremost(self, count: int) -> "Candidates":
+        """With the likeliest ``count`` of each voxel's candidates alone."""
+        logits, rank = self.logits.topk(min(count, len(self.logits)), dim=0)
+        return dataclasses.replace(self, structure=self.structure.gather(0, rank), logits=logits)
+
     def judged(self, embedding: torch.Tensor, weights: torch.Tensor) -> "Candidates":
         """With the fit of each voxel's ``embedding`` (c, k, j, i) to each structure's ``weights`` (s, c) added."""
         here, weights = embedding.flatten(1)[:, self.where].t().float(), weights.float()  # (m, c), (s, c)
-        return self.with_logits(
-            self.logits + torch.stack([(here * F.embedding(s, weights)).sum(1) for s in self.structure])
-        )
+        judged = []
+        for structure, logits in zip(self.structure, self.logits):
+            there = (logits > NEVER).nonzero()[:, 0]  # of the last candidates there are few
+            fit = (here[there] * F.embedding(structure[there], weights)).sum(dim=1)
+            judged.append(logits.index_add(0, there, fit))
+        return self.with_logits(torch.stack(judged))
 
     def described(self, vectors: torch.Tensor) -> torch.Tensor:
         """The structures' ``vectors`` (s, c), averaged by probability in each voxel: (c, k, j, i)."""
@@ -49,5 +57,5 @@ class Candidates:
 
     def winner(self) -> torch.Tensor:
         """The likeliest structure in each voxel: (k, j, i) int64."""
-        best = self.structure.gather(0, self.logits.argmax(dim=0, keepdim=True))[0]
+        best = self.structure.gather(0, self.logits.max(dim=0, keepdim=True).indices)[0]
         return self.certain.flatten().index_copy(0, self.where, best).view_as(self.certain)
