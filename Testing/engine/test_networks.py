@@ -116,13 +116,17 @@ def test_the_candidates_are_the_largest_smoothed_shares(monkeypatch, together):
     labels[labels == 4] = 200
     values = labels.unique()
     maps = (labels == values.view(-1, 1, 1, 1)).float()
+    sizes = maps.sum(dim=(1, 2, 3), keepdim=True)
+    assert 0 < int((sizes < prior_module.SMALL).sum()) < len(sizes)
     shares = sum(filters.gaussian(maps, sigma) for sigma in prior_module.SIGMAS) / 2
+    least = torch.where(sizes < prior_module.SMALL, prior_module.RAREST_OF_SMALL, prior_module.RAREST)
+    shares = shares * (shares > least)
     best, which = shares.flatten(1).topk(prior_module.COUNT, dim=0)
-    doubtful = best[1] > prior_module.RAREST
+    doubtful = best[1] > 0
     best, which = best[:, doubtful], values[which[:, doubtful]]
     prior = make_prior(labels)
     assert torch.equal(prior.where, doubtful.nonzero()[:, 0])
-    there = best > prior_module.RAREST
+    there = best > 0
     assert torch.equal(prior.logits > NEVER, there)
     assert torch.allclose(prior.logits[there], best[there].log(), atol=1e-5)
     clear = there & (best - best.roll(1, 0)).abs().gt(1e-5) & (best - best.roll(-1, 0)).abs().gt(1e-5)
@@ -135,6 +139,7 @@ def test_a_structure_far_smaller_than_another_is_a_candidate_two_voxels_away():
     labels = torch.zeros(17, 17, 17, dtype=torch.int64)
     labels[8, 8, 7:10] = 1
     prior = make_prior(labels)
+    assert prior_module.SMALL > 3
     index = torch.full((labels.numel(),), -1)
     index[prior.where] = torch.arange(len(prior.where))
     beside = index[[(8 * 17 + y) * 17 + 8 for y in (9, 10)]]
