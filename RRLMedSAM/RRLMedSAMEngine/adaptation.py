@@ -1,5 +1,6 @@
 """What the worker does with a request to adapt a model."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -7,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import exchange
-from .errors import bad_input
+from .errors import WritingError, bad_input
 from .image import read_volume
 from .protocol import DEVICES, Adapt, Adapted, Losses, Preview
 from .training import adapt
@@ -58,8 +59,7 @@ class _Teller:
 
     def __init__(self, request, progress, tell):
         self._request, self._progress, self._tell = request, progress, tell
-        self._began, self._told = time.monotonic(), 0.0
-        self._pictures = 0
+        self._told, self._pictures = 0.0, 0
 
     def __call__(self, state: adapt.Progress) -> None:
         self._progress(state.stage, state.fraction, state.seconds_left)
@@ -69,7 +69,11 @@ class _Teller:
             finite = {name: value for name, value in state.losses.items() if math.isfinite(value)}
             self._tell(Losses(self._request.id, finite))
         if state.preview is not None:
-            with exchange.Outputs(self._request.folder, lambda: False) as outputs:
-                name = outputs.write(f"preview{self._pictures % 2}.npy", state.preview)
-            self._pictures += 1
-            self._tell(Preview(self._request.id, name))
+            with contextlib.suppress(WritingError):  # a full disk: the training needs no picture
+                self._show(state.preview)
+
+    def _show(self, picture):
+        with exchange.Outputs(self._request.folder, lambda: False) as outputs:
+            name = outputs.write(f"preview{self._pictures % 2}.npy", picture)
+        self._pictures += 1
+        self._tell(Preview(self._request.id, name))

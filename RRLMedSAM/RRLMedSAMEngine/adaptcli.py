@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import streams
 from .cli import EXIT_CODES, prepare_process, tell
+from .errors import WritingError
 from .failures import read_named
 from .protocol import BASE, DEVICES, UNFINISHED
 
@@ -113,22 +114,28 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
         sizes=Sizes(prompted="prompt" not in options.without),
         trainer=TrainerSettings(**switched),
     )
-    structures = read_named(functools.partial(read_structures, values=[]), options.atlas_labels, "The atlas labels")
     picture = Path(options.output + UNFINISHED) / PREVIEW
 
     def report(progress):
         lines(progress)
         if progress.preview is not None:
-            write_image(SimpleITK.GetImageFromArray(progress.preview, isVector=True), picture)
-            lines.say(f"a preview is in {picture}")
+            try:
+                write_image(SimpleITK.GetImageFromArray(progress.preview, isVector=True), picture)
+            except WritingError:  # a viewer may hold the one before
+                lines.say(f"warning: no preview could be written to {picture}")
+            else:
+                lines.say(f"a preview is in {picture}")
 
     def example(image, labels):
         return read_named(read_volume, image, "An example"), read_named(read_labels, labels, "An example's labels")
 
     scans = scan_files(options.unlabeled)
+    atlas = read_named(read_volume, options.atlas, "The atlas")
+    labels = read_named(read_labels, options.atlas_labels, "The atlas labels")
+    structures = read_structures(options.atlas_labels, values=[])
     card = adapt.adapt(
-        read_named(read_volume, options.atlas, "The atlas"),
-        read_named(read_labels, options.atlas_labels, "The atlas labels"),
+        atlas,
+        labels,
         [functools.partial(read_volume, file) for file in scans],
         os.path.abspath(options.output),
         settings,

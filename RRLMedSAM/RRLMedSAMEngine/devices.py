@@ -55,7 +55,8 @@ def with_ladder(run, steps, warn):
             if not memory.is_out_of_memory(error):
                 raise
         # Here the error is gone, and with it the frames that held the failed step's tensors.
-        _free(step.device)
+        gc.collect()
+        allocator.give_back()
         if following is not None:
             warn(f"The memory did not suffice {step}; the run is repeated {following}.")
     raise EngineError(
@@ -70,10 +71,3 @@ def describe(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)} (CUDA)"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def _free(device: torch.device) -> None:
-    gc.collect()
-    allocator.give_back()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

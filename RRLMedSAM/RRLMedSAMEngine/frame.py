@@ -10,13 +10,16 @@ import itertools
 import numpy as np
 import torch
 
+from . import workgrid
 from .geometry import Geometry
 from .image import Volume
+from .intensity import Window
 from .sampling import lattice, nearest, sample
 from .workgrid import WorkImage
 
 MARGIN_MM, MARGIN = 6.0, 6  # mm and voxels around the structures, at least: what an affine transform leaves over
 MULTIPLE = 4  # voxels
+REACH = 4  # voxels of the atlas's image around the frame: what smoothing and interpolation look at
 SMALLEST = 20  # voxels along an axis: more than one is left of it where the networks see a sixteenth
 MOST_VOXELS = 8e6
 
@@ -30,6 +33,14 @@ class Frame:
     @property
     def spacing(self) -> float:
         return float(self.grid.spacing[0])
+
+    def atlas_image(self, volume: Volume, window: Window, box, device) -> WorkImage:
+        """The atlas's image where the frame lies, as finely as the frame: of a large CT with one small organ not all.
+
+        ``box``: the anatomy's, `workgrid.anatomy_box`.
+        """
+        here = workgrid.box_around(box, volume.geometry, self.grid, REACH * self.spacing)
+        return workgrid.to_work_grid(volume, window, self.spacing, here, device)
 
     def image(self, target: WorkImage, affine: np.ndarray) -> torch.Tensor:
         """The target's image in the frame: (k, j, i). ``affine``: (4, 4), LPS mm, target point -> atlas point."""

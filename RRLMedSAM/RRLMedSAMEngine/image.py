@@ -12,7 +12,9 @@ from . import dicomheader, nifti
 from .errors import bad_input
 from .files import patiently, writing_error
 from .geometry import Geometry
+from .memory import is_out_of_memory
 
+SERIES = "0020|000e"  # DICOM's tag of a series' UID, as GDCM writes it
 UNEVEN = 0.2  # of the slices' distance, by which one of a series may lie off its place
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -110,11 +112,14 @@ def _read(path: Path) -> sitk.Image:
             return _read_dicom(path)
         header = dicomheader.read(path)
         if header is not None:
-            return _read_series(path, header.series)
+            series = header.series or _series_of(path)
+            return _read_series(path, series) if series else sitk.ReadImage(str(path))
         if not nifti.is_whole(path):
             raise RuntimeError("cut off")
         return sitk.ReadImage(str(path))
     except (RuntimeError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         if "orthonormal" in str(error):  # ITK's word for what it does not read at all
             raise _aslant() from error
         raise bad_input(
@@ -135,14 +140,24 @@ def _read_dicom(folder: Path) -> sitk.Image:
     return _read_slices(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
 
 
+def _series_of(path: Path) -> str:
+    """The UID of a DICOM file's series, "" where it has none, by GDCM, which reads the compressed headers that
+    `dicomheader` does not. Raises RuntimeError."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    return header.GetMetaData(SERIES).strip(" \0") if header.HasMetaDataKey(SERIES) else ""
+
+
 def _read_series(path: Path, series: str) -> sitk.Image:
     """The whole series of a DICOM file, whose other files lie beside it."""
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path.parent), series)
-    return _read_slices(files) if len(files) > 1 else sitk.ReadImage(str(path))
+    return _read_slices(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path.parent), series))
 
 
 def _read_slices(files) -> sitk.Image:
     """The volume of a series. ITK puts its slices at even distances along their normal, wherever they lie."""
+    if len(files) == 1:  # with all of its frames
+        return sitk.ReadImage(files[0])
     image = sitk.ReadImage(files)
     is_uneven = "ITK_non_uniform_sampling_deviation" in image.GetMetaDataKeys()
     for number in range(len(files)) if is_uneven else [len(files) - 1]:

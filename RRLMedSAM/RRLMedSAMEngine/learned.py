@@ -1,6 +1,6 @@
 """A trained model made ready for one atlas, and its votes on a target's labels."""
 
-from . import inference, workgrid
+from . import inference
 from .frame import frame_atlas, make_frame, numbered
 from .geometry import Geometry
 from .networks.model import Masks, Model
@@ -16,7 +16,7 @@ class Learned:
     def __init__(self, model: Model, atlas, device):
         self._model = model.to(device)
         self.frame = make_frame(atlas.labels, float(atlas.volume.geometry.spacing.min()))
-        image = workgrid.to_work_grid(atlas.volume, atlas.window, self.frame.spacing, atlas.box, device)
+        image = self.frame.atlas_image(atlas.volume, atlas.window, atlas.box, device)
         layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
         self._values = [layer.values for layer in layers]
         self._described = [inference.describe(model, a.image, a.labels, a.count) for a in layers]

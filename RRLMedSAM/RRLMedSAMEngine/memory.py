@@ -9,8 +9,15 @@ from . import allocator
 
 GB = 1e9
 
-# What numpy, torch on the CPU, and CUDA's libraries say when an allocation fails.
-_PHRASES = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "unable to allocate")
+# What numpy, torch on the CPU, CUDA's libraries and ITK say when an allocation fails.
+_PHRASES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to allocate",
+    "failed to allocate",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

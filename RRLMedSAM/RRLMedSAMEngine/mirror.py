@@ -67,6 +67,8 @@ def _partners(here: np.ndarray, there: np.ndarray) -> dict | None:
     """
     values, counts = np.unique(np.concatenate([here[here != 0], there[there != 0]]), return_counts=True)
     size = len(values)
+    if size == 0:  # structures smaller than the grid's voxels
+        return None
     numbers = [np.where(labels == 0, 0, np.searchsorted(values, labels) + 1) for labels in (here, there)]
     both = np.bincount((numbers[0] * (size + 1) + numbers[1]).ravel(), minlength=(size + 1) ** 2)
     both = both.reshape(size + 1, size + 1)  # voxels with each pair of values; row and column 0 are the background

@@ -6,7 +6,6 @@ and get none. What the correction does not move stays as it is.
 """
 
 import dataclasses
-import itertools
 
 import numpy as np
 import torch
@@ -109,7 +108,11 @@ def _around(atlas, target, case, box, step, clock):
     start = _displacement(case, fixed.grid, step.device)
     reach = spacing * (float(filters.length(start).max()) + REACH)
     moving = workgrid.to_work_grid(
-        atlas.volume, atlas.window, spacing, _in_atlas(atlas, case.affine, fixed.grid, reach), step.device
+        atlas.volume,
+        atlas.window,
+        spacing,
+        workgrid.box_around(atlas.box, atlas.volume.geometry, fixed.grid, reach, case.affine),
+        step.device,
     )
     prompts = [pair for value in case.edited for pair in _prompts(value, atlas, case, fixed, moving)]
     level = Level(spacing, STEPS, plan.WIDTH)
@@ -125,18 +128,6 @@ def _around(atlas, target, case, box, step, clock):
     agreement = sample(confidence.agreement(fixed.image, warped)[None], voxels)[0].view(part.shape).cpu().numpy()
     certainty = np.rint(certainty * agreement).astype(np.uint8)
     return _constrained(maps, certainty, distance > MOVED, case, box)
-
-
-def _in_atlas(atlas, affine, grid, reach_mm) -> tuple:
-    """The part of `Atlas.box`, like it, in which the atlas points of the grid's points lie, and ``reach_mm`` around."""
-    corners = grid.to_lps(list(itertools.product(*((0, n - 1) for n in grid.size_ijk))))
-    low, high = corners.min(axis=0) - reach_mm, corners.max(axis=0) + reach_mm
-    around = np.array(list(itertools.product(*zip(low, high))))
-    at = atlas.volume.geometry.to_voxel(around @ affine[:3, :3].T + affine[:3, 3])
-    first, last, cut = atlas.box
-    inner_first = np.clip(np.floor(at.min(axis=0)), first, last - 1)
-    inner_last = np.clip(np.ceil(at.max(axis=0)), first + 1, last)
-    return inner_first, inner_last, cut | np.stack([inner_first > first, inner_last < last], axis=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

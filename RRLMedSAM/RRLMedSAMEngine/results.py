@@ -20,6 +20,7 @@ FILES = (
     "confidence.nii.gz",
     "report.json",
 )
+OLD = "old"  # folder of what a new result replaces, until it is there
 
 
 class Exists(EngineError):
@@ -66,14 +67,16 @@ def appearing(folder: Path, overwrite: bool):
             raise writing_error(error) from error
     finally:
         claim.close()
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not (temporary / OLD).exists():
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _exchange(new: Path, folder: Path):
     """Moves the result's files from ``new`` to ``folder``. Those that were there make room first, and come back where
-    that fails: one may be held open."""
-    old = new / "old"
+    that fails: one may be held open. What cannot come back stays in ``new``'s folder `OLD`."""
+    old = new / OLD
     old.mkdir()
+    placed = []
     try:
         for name in FILES:
             if (folder / name).exists():
@@ -81,10 +84,18 @@ def _exchange(new: Path, folder: Path):
         for name in FILES:  # the report last: with it the result is whole
             if (new / name).exists():
                 patiently(os.replace, new / name, folder / name)
+                placed.append(folder / name)
     except OSError:
+        for file in placed:
+            with contextlib.suppress(OSError):
+                patiently(os.unlink, file)
         for file in old.iterdir():
-            patiently(os.replace, file, folder / file.name)
+            with contextlib.suppress(OSError):
+                patiently(os.replace, file, folder / file.name)
+        with contextlib.suppress(OSError):  # not empty
+            old.rmdir()
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _refuse_to_replace(folder, overwrite):

@@ -9,13 +9,15 @@ from .errors import EngineError
 from .files import patiently, writing_error
 
 FILE = "structures.csv"
+ENCODING = "utf-8-sig"  # with the mark by which Excel knows it
+UNREADABLE = "surrogateescape"  # a target's name is any bytes on Linux
 COLUMNS = ("target", "structure", "label", "volume_ml", "confidence_percent", "look_at")
 
 
 def add(path: Path, target: str, report: dict) -> None:
     """Adds a target's structures; lines of an earlier run on it are replaced, others stay. Raises EngineError.
 
-    UTF-8 with the mark by which Excel knows it. Several processes may do so at once.
+    Several processes may do so at once.
     """
     found = [
         (target, row["name"], row["label"], row["volume_ml"], row["confidence"], "; ".join(row["reasons"]))
@@ -26,7 +28,7 @@ def add(path: Path, target: str, report: dict) -> None:
         with ownership.alone(path.with_name(f".{path.name}.lock")):
             rows = [row for row in _read(path) if row and row[0] != target]
             try:
-                with open(part, "w", newline="", encoding="utf-8-sig") as file:
+                with open(part, "w", newline="", encoding=ENCODING, errors=UNREADABLE) as file:
                     csv.writer(file).writerows([COLUMNS, *rows, *found])
                 patiently(os.replace, part, path)
             finally:
@@ -38,11 +40,11 @@ def add(path: Path, target: str, report: dict) -> None:
 def _read(path: Path) -> list[list[str]]:
     """The lines below the heading; none where there is no table of ours."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(path, newline="", encoding=ENCODING, errors=UNREADABLE) as file:
             rows = list(csv.reader(file))
     except FileNotFoundError:
         return []
-    except (UnicodeDecodeError, csv.Error):
+    except csv.Error:
         rows = []
     if not rows or tuple(rows[0]) != COLUMNS:
         raise EngineError(

@@ -1,6 +1,7 @@
 """The isotropic, trimmed grids that registration works on, and the images on them."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import torch
@@ -100,6 +101,20 @@ def plan_grid(geometry: Geometry, first: np.ndarray, last: np.ndarray, spacing: 
     matrix[:3, 3] += matrix[:3, :3] @ lower
     count = np.maximum(np.ceil(at.max(axis=0) - lower - 1e-3).astype(int) + 1, 2)
     return Geometry(matrix, tuple(count[::-1]))
+
+
+def box_around(box, geometry: Geometry, grid: Geometry, reach_mm: float, affine=np.eye(4)) -> tuple:
+    """The part of a ``box`` in the voxels of ``geometry``, both as for `anatomy_box`, in which the points of ``grid``
+    lie, and ``reach_mm`` around; where it is smaller it cuts the anatomy. ``affine``: (4, 4), LPS mm, the grid's points
+    -> the geometry's."""
+    corners = grid.to_lps(list(itertools.product(*((0, n - 1) for n in grid.size_ijk))))
+    low, high = corners.min(axis=0) - reach_mm, corners.max(axis=0) + reach_mm
+    around = np.array(list(itertools.product(*zip(low, high))))
+    at = geometry.to_voxel(around @ affine[:3, :3].T + affine[:3, 3])
+    first, last, cut = box
+    inner_first = np.clip(np.floor(at.min(axis=0)), first, last - 1)
+    inner_last = np.clip(np.ceil(at.max(axis=0)), first + 1, last)
+    return inner_first, inner_last, cut | np.stack([inner_first > first, inner_last < last], axis=1)
 
 
 def box_mm3(geometry: Geometry, box) -> float:

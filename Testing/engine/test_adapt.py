@@ -212,7 +212,7 @@ def test_what_is_missing_is_said_before_anything_takes_time(tmp_path, settings):
     run.readers = [unreadable]
     with pytest.raises(EngineError) as caught:
         run()
-    assert caught.value.code == "bad_model" and not run.progress
+    assert caught.value.code == "bad_model" and not run.progress and not os.listdir(tmp_path)
 
 
 def test_a_folder_that_does_not_exist_is_said(tmp_path, scans):
@@ -431,6 +431,25 @@ def test_a_wrong_command_line_is_said(capsys, arguments, text):
         adaptcli.parse(required + arguments)
     assert caught.value.code == 2
     assert text in capsys.readouterr().err
+
+
+def test_labels_that_cannot_be_read_are_said(tmp_path, scans):
+    options = adaptcli.parse([str(argument) for argument in command(tmp_path, scans)[3:]])
+    (tmp_path / "labels.nrrd").write_text("no image")
+    with pytest.raises(EngineError, match="The atlas labels: ") as caught:
+        adaptcli.run(options, adaptcli.Lines(), lambda: False)
+    assert caught.value.code == "bad_input"
+
+
+def test_a_preview_that_cannot_be_written_ends_no_training(tmp_path, scans, monkeypatch, capsys):
+    def report_one(*_arguments, report, **_others):
+        report(adapt.Progress("train", 0.5, "", preview=np.zeros((4, 4, 3), np.uint8)))
+        return SimpleNamespace(summary="made")
+
+    monkeypatch.setattr(adapt, "adapt", report_one)
+    options = adaptcli.parse([str(argument) for argument in command(tmp_path, scans)[3:]])
+    adaptcli.run(options, adaptcli.Lines(), lambda: False)  # there is no folder for it
+    assert "no preview" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_said(tmp_path):

@@ -8,10 +8,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 from RRLMedSAMEngine.frame import MARGIN_MM, MULTIPLE, frame_atlas, make_frame, numbered  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.intensity import find_window  # noqa: E402
 from RRLMedSAMEngine.networks.encoder import Encoder  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
 from RRLMedSAMEngine.sampling import lattice, nearest, sample  # noqa: E402
-from RRLMedSAMEngine.workgrid import WorkImage  # noqa: E402
+from RRLMedSAMEngine.workgrid import WorkImage, anatomy_box, to_work_grid  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -145,3 +146,19 @@ def test_nearest_labels_are_zero_outside():
     away = geometry(centre=(500.0, 0.0, 0.0))
     assert not nearest(labels.array, labels.geometry, away).any()
     assert np.array_equal(nearest(labels.array, labels.geometry, labels.geometry), labels.array)
+
+
+def test_of_a_large_atlas_only_what_the_frame_shows_is_looked_at():
+    random = np.random.default_rng(0)
+    grid = geometry(spacing=(1.5, 1.5, 1.5), direction=np.eye(3), shape=(90, 100, 110))
+    values = torch.nn.functional.interpolate(torch.rand(1, 1, 12, 12, 12), grid.shape, mode="trilinear")[0, 0]
+    volume = Volume(values.numpy() + random.normal(0, 0.01, grid.shape).astype(np.float32), grid)
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[40:48, 50:58, 60:70] = 3
+    frame = make_frame([Volume(labels, grid)], 1.5)
+    window = find_window(volume.array, "atlas")
+    box = anatomy_box(volume, window)
+    part = frame.atlas_image(volume, window, box, "cpu")
+    whole = to_work_grid(volume, window, frame.spacing, box, "cpu")
+    assert part.image.numel() < whole.image.numel() / 8
+    assert torch.allclose(frame.image(part, np.eye(4)), frame.image(whole, np.eye(4)), atol=1e-5)

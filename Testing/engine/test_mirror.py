@@ -72,6 +72,11 @@ def test_an_anatomy_of_one_side_has_none():
     assert mirror.mirrored(*body(two_sided=False), check) is None
 
 
+def test_structures_that_the_grid_misses_have_none():
+    empty = np.zeros((4, 4, 4), np.int32)
+    assert mirror._partners(empty, empty) is None
+
+
 def run(effort, target, model="instant"):
     atlas, labels = body(alone=True)
     return pipeline.segment(

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from enginekit import WorkerUnderTest, files_in, phantom, rows  # noqa: E402
-from RRLMedSAMEngine import pipeline, protocol, refinement  # noqa: E402
+from RRLMedSAMEngine import pipeline, protocol, refinement, workgrid  # noqa: E402
 from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
@@ -92,7 +92,7 @@ def test_only_the_atlas_s_part_around_the_box_is_looked_at():
     whole_first, whole_last, _cut = known.box
     part = Geometry(TARGET.geometry.voxel_to_lps @ shifted(8, 10, 12), (6, 6, 6))
     affine = shifted(4.0, 0.0, 0.0)
-    first, last, cut = refinement._in_atlas(known, affine, part, 2.0)
+    first, last, cut = workgrid.box_around(known.box, ATLAS.geometry, part, 2.0, affine)
     corners = part.to_lps([[0, 0, 0], [5, 5, 5]]) + [4.0, 0.0, 0.0]
     at = ATLAS.geometry.to_voxel(corners)
     inside = np.clip([at.min(axis=0), at.max(axis=0)], whole_first, whole_last)

@@ -348,6 +348,25 @@ def test_a_result_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch,
     assert {(case / name).read_text() for name in results.FILES} == {"old"}
 
 
+def test_an_old_result_that_cannot_come_back_is_not_lost(tmp_path, monkeypatch):
+    case, real = tmp_path / "case", os.replace
+    case.mkdir()
+    (case / "labels.nii.gz").write_text("old")
+    (case / "report.json").write_text("old")
+
+    def replace(source, place):
+        if source.name == "report.json" and place.parent == case:
+            raise PermissionError(13, "held open")
+        real(source, place)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(EngineError), results.appearing(case, True) as folder:
+        for name in ("labels.nii.gz", "confidence.nii.gz", "report.json"):
+            (folder / name).write_text("new")
+    assert os.listdir(case) == ["labels.nii.gz"] and (case / "labels.nii.gz").read_text() == "old"
+    assert [path.read_text() for path in tmp_path.rglob("report.json") if path.parent.name == "old"] == ["old"]
+
+
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EngineError) as caught, results.appearing(tmp_path / "file" / "case", False):

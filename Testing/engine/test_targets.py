@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from enginekit import environment, write_series
 from RRLMedSAMEngine import dicomheader, results, summary, targets
 from RRLMedSAMEngine.errors import EngineError
@@ -94,6 +95,22 @@ def test_each_of_several_series_is_a_target_with_a_name_that_tells(tmp_path):
         assert np.allclose(volume.geometry.spacing, (1, 1, 2.5))
 
 
+def test_a_series_whose_header_is_compressed_is_read_and_no_other(tmp_path, monkeypatch):
+    """As with the deflated transfer syntax, which ITK reads and `dicomheader` does not."""
+    series = {number: write_series(tmp_path, number, "T1", 3)[0] for number in (100, 200)}
+    monkeypatch.setattr(dicomheader, "read", lambda path: dicomheader.Header("", "", "", ""))
+    for number, file in series.items():
+        volume = read_volume(file)
+        assert volume.array.shape == (3, 8, 9) and (volume.array == number).all()
+
+
+def test_a_folder_may_hold_a_single_file_with_all_slices(tmp_path):
+    frames = sitk.GetImageFromArray(np.arange(4 * 8 * 9, dtype=np.uint8).reshape(4, 8, 9))
+    sitk.WriteImage(frames, str(tmp_path / "all.dcm"))
+    assert np.array_equal(read_volume(tmp_path).array, sitk.GetArrayFromImage(frames))
+    assert find_targets(str(tmp_path)) == [str(tmp_path)]
+
+
 @pytest.mark.parametrize("is_implicit", [False, True])
 def test_a_header_is_read_past_sequences_of_all_kinds(tmp_path, is_implicit):
     pydicom = pytest.importorskip("pydicom")
@@ -158,12 +175,21 @@ def test_the_table_grows_and_a_repeated_target_replaces_its_lines(tmp_path):
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel garbles umlauts
 
 
-def test_a_file_that_is_no_table_of_ours_stays(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only there names may be any bytes")
+def test_a_target_s_name_may_be_no_text(tmp_path):
+    path, name = tmp_path / summary.FILE, os.fsdecode(b"M\xfcller")
+    summary.add(path, name, report(80.0))
+    summary.add(path, name, report(50.0))
+    assert path.read_bytes().count(b"M\xfcller") == 1
+
+
+@pytest.mark.parametrize("content", [b"patient;age\n", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_table_of_ours_stays(tmp_path, content):
     path = tmp_path / summary.FILE
-    path.write_text("patient;age\n")
+    path.write_bytes(content)
     with pytest.raises(EngineError) as caught:
         summary.add(path, "a", report(80.0))
-    assert caught.value.code == "exists" and path.read_text() == "patient;age\n"
+    assert caught.value.code == "exists" and path.read_bytes() == content
 
 
 ADDING = """

@@ -46,7 +46,8 @@ class Model(nn.Module):
             return torch.stack([masked_means(e(image), labels, count) for e in (self.general, self.medical)])
 
     def velocity(self, target: torch.Tensor, atlas: torch.Tensor) -> torch.Tensor:
-        """The velocity field (3, k/2, j/2, i/2) that deforms the atlas to the target: images (k, j, i), any scale."""
+        """The velocity field (3, k/2, j/2, i/2), in voxels of this half grid, that deforms the atlas to the target:
+        images (k, j, i), any scale."""
         pair = torch.stack([standardised(target), standardised(atlas)])[:, None]
         features = self.medical(pair)
         return self.registration([f[:1] for f in features], [f[1:] for f in features])

@@ -14,7 +14,7 @@ SQUARINGS = 7
 
 
 class RegistrationHead(nn.Module):
-    """Paired features -> stationary velocity at half the grid: (3, k/2, j/2, i/2), in the full grid's voxels.
+    """Paired features -> stationary velocity at half the grid: (3, k/2, j/2, i/2), in that grid's voxels.
 
     Coarse to fine: each level adds what it sees to the velocity of the level before.
     """

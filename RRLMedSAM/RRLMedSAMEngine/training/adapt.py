@@ -1,6 +1,7 @@
 """Adapts a model to one atlas with unlabelled scans, and packs it. Can be stopped at any moment and goes on later."""
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 
@@ -93,16 +94,17 @@ class _Job:
         self.window = intensity.find_window(self.atlas.array, "atlas")
         box = workgrid.anatomy_box(self.atlas, self.window)
         self.frame = make_frame([self.labels], float(self.atlas.geometry.spacing.min()))
-        image = workgrid.to_work_grid(self.atlas, self.window, self.frame.spacing, box, "cpu")
+        image = self.frame.atlas_image(self.atlas, self.window, box, "cpu")
         self.device = devices.ladder(settings.device)[0].device
         self.framed = frame_atlas(self.frame, image, self.labels).to(self.device)
         self.work, self.fingerprint = work, package.fingerprint(self.atlas, [self.labels])
         known = [self.fingerprint, *self.framed.image.shape]
-        self.record = record.load(work, known) if work.exists() else self._begun(known, settings)
+        resumed = record.load(work, known) if work.exists() else None
+        teacher = (resumed.settings if resumed else settings).teacher
+        self.teacher = teachers.open_teacher(teacher, self.device) if teacher else None  # first: it may be missing
+        self.record = resumed or self._begun(known, settings)
         self.settings = dataclasses.replace(self.record.settings, device=settings.device)
         torch.manual_seed(self.settings.seed)
-        teacher = self.settings.teacher
-        self.teacher = teachers.open_teacher(teacher) if teacher else None  # now: it may be missing
         self.last = time.monotonic()
 
     def _begun(self, atlas, settings) -> record.Record:
@@ -203,7 +205,8 @@ class _Job:
         while done < self.total_training and not stopping.reached:
             share = done / self.total_training
             for name, value in self._step(share).items():
-                losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
+                if math.isfinite(value):  # the trainer leaves out a step that is not
+                    losses[name] = value if name not in losses else 0.95 * losses[name] + 0.05 * value
             if self.trainer.labelled:  # before, the masks are not what is learnt
                 stopping.look(self.trainer.average, share)
             done += self._passed()

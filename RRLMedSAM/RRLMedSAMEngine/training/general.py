@@ -43,7 +43,7 @@ def train(
     folder = output.with_name(output.name + UNFINISHED)
     folder.mkdir(mode=0o700, exist_ok=True)
     begun = base and models.read(base)
-    teacher = teacher and teachers.open_teacher(teacher)
+    teacher = teacher and teachers.open_teacher(teacher, device)
     model = (begun[0].train() if begun else Model(Sizes())).to(device)
     distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
     trainer = Trainer(model, source, Settings(), distillation)
