@@ -41,6 +41,7 @@ class AdaptView:
         for widget in (ui.adaptProgressBar, ui.adaptCurveLabel, ui.adaptPreviewLabel):
             widget.setVisible(False)
         ui.adaptCollapsibleButton.collapsed = True
+        ui.adaptCollapsibleButton.contentsCollapsed.connect(lambda _collapsed: self.update())
 
     @property
     def isBusy(self):
@@ -48,6 +49,11 @@ class AdaptView:
 
     def setParameterNode(self, parameterNode):
         self._parameterNode = parameterNode
+
+    def forget(self):
+        """The scene is closed."""
+        self.ui.adaptScansList.clear()
+        self._items = []
 
     # ------------------------------------------------------------ what is chosen
 
@@ -206,6 +212,8 @@ class AdaptView:
         if chosen is None:
             return
         self.fillScans()
+        if self.ui.adaptCollapsibleButton.collapsed:  # nobody sees it, and a folder on a lost network drive takes long
+            return
         button, isBusy = self.ui.adaptButton, self.isBusy
         obstacle = None if isBusy else self._obstacle()
         button.setEnabled(not self._task.isStopping if isBusy else obstacle is None)

@@ -68,12 +68,8 @@ def deformationOf(atlasToTargetNode, inputs):
 
     Raises RunError bad_input where it was changed into another kind of transform since.
     """
-    transform = atlasToTargetNode.GetTransformFromParent()
-    parts = _parts(transform)
-    kinds = [
-        isinstance(part, kind) for part, kind in zip(parts, (slicer.vtkOrientedGridTransform, vtk.vtkLinearTransform))
-    ]
-    if len(parts) != 2 or not all(kinds):
+    parts = _fieldAndAffine(atlasToTargetNode)
+    if parts is None:
         raise RunError(
             "bad_input",
             _("The transform of this result was changed since its run."),
@@ -89,6 +85,19 @@ def deformationOf(atlasToTargetNode, inputs):
     displacements = (_gridArray(image) * (grid.GetDisplacementScale() * RAS_SIGNS)).astype(np.float32)
     affine = _inRas(inputs.atlasToTarget @ toArray(linear.GetMatrix()))
     return displacements, LPS_FROM_RAS @ voxelToRas, affine
+
+
+def fieldOf(atlasToTargetNode):
+    """The deformation without the affine part, from the target's points (vtkOrientedGridTransform); None where the node
+    was changed into another kind of transform since its run."""
+    parts = _fieldAndAffine(atlasToTargetNode)
+    return parts and parts[0]
+
+
+def _fieldAndAffine(node):
+    parts = _parts(node.GetTransformFromParent())
+    kinds = slicer.vtkOrientedGridTransform, vtk.vtkLinearTransform
+    return parts if len(parts) == 2 and all(map(isinstance, parts, kinds)) else None
 
 
 def _inRas(matrix):

@@ -10,6 +10,7 @@ from .resultnodes import readReport, refinedFrom, results, targetOf
 from .scene import ijkToRas
 from .sceneinput import imageArray
 
+CLOSED_SURFACE = "Closed surface"  # vtkSegmentationConverter::GetClosedSurfaceRepresentationName()
 EDITOR_TAG = "SegmentEditor"  # of the singleton node that the module Segment Editor works with
 
 
@@ -126,6 +127,7 @@ def copyEdits(source, segmentIds, result):
     """
     target = targetOf(result)
     segments = result.GetSegmentation()
+    hasSurfaces = segments.ContainsRepresentation(CLOSED_SURFACE)
     wasModified = result.StartModify()
     for segmentId in segmentIds:
         mask = slicer.util.arrayFromSegmentBinaryLabelmap(source, segmentId, target) != 0
@@ -138,6 +140,8 @@ def copyEdits(source, segmentIds, result):
         if index >= 0:
             segments.SetSegmentIndex(segmentId, index)
     result.EndModify(wasModified)
+    if hasSurfaces:  # voxels that change take the surfaces away
+        result.CreateClosedSurfaceRepresentation()
     result.Modified()
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import numpy as np
+import slicer
 from RRLMedSAMEngine import ownership
 
 PREFIX = "RRLMedSAM-exchange-"  # which nobody gives a folder of their own
@@ -19,11 +20,18 @@ PIECE = 1 << 20  # values handled between two yields: a few milliseconds
 ADOPTION_SECONDS = 60  # a folder younger than that without a lock is just being made
 
 
+def temporaryFolder():
+    """The one of Slicer's settings, which Python does not know; the system's where there is none, as without an
+    application."""
+    path = getattr(getattr(slicer, "app", None), "temporaryPath", "")
+    return path if os.path.isdir(path) else tempfile.gettempdir()
+
+
 class ExchangeFolder:
     """A folder that only this user can read, locked as long as its owner lives."""
 
     def __init__(self):
-        self.path = tempfile.mkdtemp(prefix=PREFIX)
+        self.path = tempfile.mkdtemp(prefix=PREFIX, dir=temporaryFolder())
         self._claim = ownership.claim(self.path)
 
     def file(self, name):
@@ -37,7 +45,7 @@ class ExchangeFolder:
 
 def removeStaleFolders():
     """Removes the exchange folders that a crashed application left."""
-    with os.scandir(tempfile.gettempdir()) as entries:
+    with os.scandir(temporaryFolder()) as entries:
         folders = [entry.path for entry in entries if entry.name.startswith(PREFIX) and _isStale(entry)]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -93,7 +93,7 @@ def diskFull():
     return RunError(
         "disk_full",
         _("The disk for temporary files is full."),
-        _("Free some space there, or set another temporary folder (TMPDIR), then click again."),
+        _("Free some space there, or choose another temporary folder in Slicer's settings, then click again."),
     )
 
 

@@ -5,6 +5,7 @@ import qt
 import slicer
 import slicer.util
 
+from .deformationnodes import fieldOf
 from .messages import _
 from .resultnodes import confidenceOf, sourcesOf, targetOf, transformOf
 
@@ -27,7 +28,6 @@ class Overlays:
         self.kind = None
         self._before = {}  # of each slice composite node, by ID
         self._made = []
-        self._undo = []  # (display node, what sets it, its value before the overlay)
         self._flicker = qt.QTimer()
         self._flicker.setInterval(FLICKER_MS)
         self._flicker.timeout.connect(self.flick)
@@ -36,8 +36,10 @@ class Overlays:
         """Whether the nodes that the overlay is made of are still in the scene."""
         if kind == CONFIDENCE:
             return confidenceOf(segmentation) is not None
-        isDeformed = transformOf(segmentation) is not None
-        return isDeformed and (kind == DEFORMATION or sourcesOf(segmentation).get("atlasVolume") is not None)
+        transform = transformOf(segmentation)
+        if kind == DEFORMATION:
+            return transform is not None and fieldOf(transform) is not None
+        return transform is not None and sourcesOf(segmentation).get("atlasVolume") is not None
 
     def show(self, kind, segmentation):
         """Lays ``kind`` over the target of a result."""
@@ -70,7 +72,7 @@ class Overlays:
     def forget(self):
         """For a scene that is closed: there is nothing to go back to."""
         self._flicker.stop()
-        self.kind, self._before, self._made, self._undo = None, {}, [], []
+        self.kind, self._before, self._made = None, {}, []
 
     def flick(self):
         """Hides the atlas where it is shown, and the other way round."""
@@ -80,54 +82,47 @@ class Overlays:
     # ------------------------------------------------------------ the kinds
 
     def _confidence(self, segmentation):
-        node = confidenceOf(segmentation)
+        """The confidence in colours of its own: those of the node stay, and are saved with it."""
+        confidence = confidenceOf(segmentation)
+        node = self._copyOf(confidence, _("Confidence on the target"), confidence.GetTransformNodeID())
         display = node.GetDisplayNode()
-        self._undo.append((display, display.SetAndObserveColorNodeID, display.GetColorNodeID()))
         colours = _colours()
         display.SetAndObserveColorNodeID(colours.GetID())
-        self._made.append(colours)
-        logic = slicer.modules.colors.logic()
-        legend = logic.GetColorLegendDisplayNode(display)
-        if legend is None:
-            legend = logic.AddDefaultColorLegendDisplayNode(display)
-            self._made.append(legend)
-            legend.SetSaveWithScene(False)
-        else:  # the user's own
-            self._undo += [
-                (legend, legend.SetTitleText, legend.GetTitleText()),
-                (legend, legend.SetVisibility, legend.GetVisibility()),
-            ]
+        legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
+        legend.SetSaveWithScene(False)
         legend.SetTitleText(_("Confidence, %"))
         legend.SetVisibility(True)
+        self._made += [colours, legend]
         return node
 
     def _showGrid(self, transform, target):
-        transform.CreateDefaultDisplayNodes()
-        display = transform.GetDisplayNode()
-        self._undo += [
-            (display, display.SetVisualizationMode, display.GetVisualizationMode()),
-            (display, display.SetGridSpacingMm, display.GetGridSpacingMm()),
-            (display, display.SetAndObserveRegionNode, display.GetRegionNode()),
-            (display, display.SetVisibility2D, display.GetVisibility2D()),
-            (display, display.SetVisibility, display.GetVisibility()),
-        ]
+        """Of the deformation alone: with the affine part, which may be far, the grid would lie elsewhere."""
+        node = _addHidden(slicer.vtkMRMLTransformNode(), _("Deformation of the atlas"))
+        node.SetAndObserveTransformFromParent(fieldOf(transform))
+        node.SetAndObserveTransformNodeID(target.GetTransformNodeID() if target is not None else None)
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetGridSpacingMm(GRID_SPACING)
-        if target is not None:
-            display.SetAndObserveRegionNode(target)
         display.SetVisibility2D(True)
         display.SetVisibility(True)
+        self._made += [display, node]
 
     def _warpedAtlas(self, segmentation):
         """The atlas under the transform to the target: the slices show it where that brings it."""
         atlas = sourcesOf(segmentation)["atlasVolume"]
-        node = _addHidden(slicer.vtkMRMLScalarVolumeNode(), _("Atlas on the target"))
-        node.SetAndObserveImageData(atlas.GetImageData())  # shared, not copied
-        node.CopyOrientation(atlas)
+        return self._copyOf(atlas, _("Atlas on the target"), transformOf(segmentation).GetID())
+
+    def _copyOf(self, volume, name, transformId):
+        """A hidden volume that shares the voxels of another one, and looks like it."""
+        node = _addHidden(slicer.vtkMRMLScalarVolumeNode(), name)
+        node.SetAndObserveImageData(volume.GetImageData())
+        node.CopyOrientation(volume)
         node.CreateDefaultDisplayNodes()
-        if atlas.GetDisplayNode() is not None:
-            node.GetDisplayNode().Copy(atlas.GetDisplayNode())
-        node.SetAndObserveTransformNodeID(transformOf(segmentation).GetID())
+        if volume.GetDisplayNode() is not None:
+            node.GetDisplayNode().Copy(volume.GetDisplayNode())
+        node.SetAndObserveTransformNodeID(transformId)
         node.GetDisplayNode().SetSaveWithScene(False)
         self._made += [node.GetDisplayNode(), node]
         return node
@@ -147,15 +142,12 @@ class Overlays:
 
     def _takeAway(self):
         self._flicker.stop()
-        for display, set_, value in self._undo:
-            if slicer.mrmlScene.IsNodePresent(display):
-                set_(value)
         for composite in _composites():
             composite.SetForegroundVolumeID(None)
         for node in self._made:
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
-        self.kind, self._made, self._undo = None, [], []
+        self.kind, self._made = None, []
 
 
 def _composites():

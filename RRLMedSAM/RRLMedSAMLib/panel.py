@@ -12,10 +12,9 @@ from .logview import LogView
 from .messages import _, timeText
 from .modelview import ModelView
 from .report import reportText
-from .resultnodes import targetOf
 from .resultview import ResultView
 from .reviewview import ReviewView
-from .scene import hardenedCopy, showInSlices
+from .scene import hardenedCopy
 from .sceneinput import roleNames
 from .setupview import SetupView
 from .tooltips import explainLabels
@@ -63,6 +62,7 @@ class Panel(VTKObservationMixin):
     def exit(self):
         """A run goes on while another module is shown; the parameter node stays observed for its result."""
         self._isEntered = False
+        self.review.overlays.back()
 
     def cleanup(self):
         self.review.overlays.back()
@@ -72,10 +72,14 @@ class Panel(VTKObservationMixin):
         self.logic.cleanup()
 
     def onSceneStartClose(self, _caller=None, _event=None):
+        """Nothing of the scene is held from here on: its volumes may take gigabytes."""
         self.setParameterNode(None)
+        self._begin = None
         self.models.forget()
+        self.adapting.forget()
         self.worklist.forget()
         self.review.forget()
+        self.results.forget()
 
     def onSceneReplaced(self, _caller=None, _event=None):
         if self._isEntered:
@@ -83,13 +87,18 @@ class Panel(VTKObservationMixin):
 
     def onNodeAdded(self, _caller=None, _event=None):
         """For the lists of scans and targets. A node has no name yet when its event comes: it is told again then."""
-        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
+        if self._isShown and not slicer.mrmlScene.IsBatchProcessing():
             self.adapting.update()
             self.worklist.update()
 
     def onNodeRemoved(self, _caller=None, _event=None):
-        if self._parameterNode is not None:
+        if self._isShown:
             self.update()
+
+    @property
+    def _isShown(self):
+        """Otherwise nothing need be kept up to date: `enter` does."""
+        return self._isEntered and self._parameterNode is not None
 
     def setParameterNode(self, parameterNode):
         if self._parameterNode is not None:
@@ -99,6 +108,7 @@ class Panel(VTKObservationMixin):
         self.adapting.setParameterNode(parameterNode)
         self.worklist.setParameterNode(parameterNode)
         if parameterNode is not None:
+            self.results.expect(parameterNode.resultSegmentation)
             self._guiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
             self.update()
@@ -173,9 +183,11 @@ class Panel(VTKObservationMixin):
         self.showResult(run.nodes.segmentation)
 
     def showResult(self, segmentation):
-        """Shows a result's figures, and its target in the slices."""
+        """Shows a result's figures, and its target in the slices, but not while the user works in another module."""
+        self.results.expect(segmentation)
         (self._parameterNode or self.logic.getParameterNode()).resultSegmentation = segmentation
-        showInSlices(targetOf(segmentation))
+        if self._isEntered:
+            self.results.showInViews(segmentation)
 
     def onFailed(self, run):
         self._finish()

@@ -14,8 +14,11 @@ PRINTED = {  # the more specific first: a proxy's failure is one of the network,
     ),
     NO_BUILD: ("No matching distribution found", "Could not find a version that satisfies"),
     LONG_PATH: ("[WinError 206]", "Windows Long Path"),
-    IN_USE: ("[WinError 32]", "being used by another process"),
-    NO_RIGHTS: ("Permission denied", "[Errno 13]", "Access is denied", "[Errno 30]", "Read-only file system"),
+    # pip gives what it removes a name with a tilde, and Windows does not remove a library that a program has loaded.
+    IN_USE: ("[WinError 32]", "being used by another process", "\\~"),
+    NO_RIGHTS: (
+        "Permission denied", "[Errno 13]", "Access is denied", "[WinError 5]", "[Errno 30]", "Read-only file system",
+    ),
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def _texts():
         ),
         pipcauses.IN_USE: (
             _("Another program uses the packages."),
-            _("Close other windows of Slicer, then click again."),
+            _("Restart Slicer, close its other windows, then click again."),
         ),
         pipcauses.NO_RIGHTS: (
             _("Slicer's folder cannot be written to."),

@@ -1,12 +1,13 @@
 """The results section of the panel: what a run found, and the table of its structures."""
 
 import qt
+import slicer
 
 from . import models
 from .editing import selectInEditor
 from .enginetexts import translated
 from .messages import _, timeText
-from .resultnodes import companions, readReport, results, targetOf
+from .resultnodes import companions, readReport, results, sourcesOf, targetOf
 from .review import isDoubtful, jumpTo, placeToCheck, rankedStructures, reasonsText
 from .scene import showInSlices
 from .sceneinput import IS_RESULT
@@ -22,6 +23,7 @@ class ResultView:
         self.ui = ui
         self.segmentation = None
         self._rows = []  # of the report, as the table shows them
+        self._expected = None  # the result that the selector is going to have, not by the user's choice
         table = ui.structuresTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Structure"), _("Confidence"), _("Volume")])
@@ -93,10 +95,30 @@ class ResultView:
             names.addItem(node.GetName())
             names.item(row).setToolTip(_("Added to the scene: {name}").format(name=node.GetName()))
 
+    def forget(self):
+        """The scene is closed."""
+        self.expect(None)
+        self.show(None)
+
+    def expect(self, segmentation):
+        """The selector is about to be set to a result: it tells of that as of the user's choice."""
+        self._expected = segmentation
+
     def onResultChosen(self, segmentation):
         """The user has chosen another result, maybe of another target."""
-        if segmentation is not None:
-            showInSlices(targetOf(segmentation))
+        isChoice = segmentation is not self._expected and not slicer.mrmlScene.IsBatchProcessing()
+        self._expected = segmentation
+        if segmentation is not None and isChoice:
+            self.showInViews(segmentation)
+
+    def showInViews(self, segmentation):
+        """Shows a result on its target, and no other one: all have the same colours, as the atlas's segments have."""
+        others = [*results(), sourcesOf(segmentation).get("atlasSegmentation")]
+        for other in others:
+            if other is not None and other is not segmentation:
+                other.SetDisplayVisibility(False)
+        segmentation.SetDisplayVisibility(True)
+        showInSlices(targetOf(segmentation))
 
     def onCurrentCellChanged(self, row, _column, previousRow, _previousColumn):
         """By the arrow keys, too."""

@@ -88,6 +88,7 @@ class ReviewView:
         self.show(self._segmentation)
 
     def onEditButton(self, _checked=False):
+        self.overlays.back()
         openEditor(self._segmentation, self.results.segmentId)
 
     def onCopyEditsButton(self, _checked=False):

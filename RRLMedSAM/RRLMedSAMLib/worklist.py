@@ -91,7 +91,7 @@ class Worklist:
     def clear(self):
         """Ends everything and forgets all entries."""
         self.cancelAll()
-        self.entries = []
+        self.entries, self._start = [], None
 
     # ------------------------------------------------------------ runs
 

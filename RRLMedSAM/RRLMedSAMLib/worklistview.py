@@ -234,6 +234,8 @@ class WorklistView:
         button.setEnabled(entry.isActive or entry.state == "finished" or self.worklist.canRetry)
 
     def _onFinished(self, entry):
+        if entry.segmentation is not None:  # until it is shown: all targets' results would be drawn over each other
+            entry.segmentation.SetDisplayVisibility(False)
         addToTable(entry.name, entry.source, namedStructures(entry))
 
     def _onEnded(self):

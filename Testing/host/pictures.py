@@ -74,7 +74,6 @@ def _steps(panel, window):
     result = logic.getParameterNode().resultSegmentation
     if result is None:
         raise RuntimeError(f"The sample was not segmented: {ui.statusLabel.text}")
-    segmentation.GetDisplayNode().SetVisibility(False)
     _showOutlines(result)
     window.updateViews()
     yield "result"
@@ -85,7 +84,6 @@ def _steps(panel, window):
     refined = logic.getParameterNode().resultSegmentation
     if refined is result:
         raise RuntimeError(f"The correction was not used: {ui.statusLabel.text}")
-    result.GetDisplayNode().SetVisibility(False)
     _showOutlines(refined)
     for _structure in range(ui.structuresTable.rowCount):
         ui.nextPlaceButton.click()

@@ -138,6 +138,11 @@ def test_a_bundle_that_cannot_be_used_is_refused_with_a_sentence(madeBundle, har
         ("ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: 'x'", "cannot be written"),
         ("OSError: [WinError 206] The filename or extension is too long", "path of Slicer's folder is too long"),
         ("PermissionError: [WinError 32] The process cannot access the file", "Another program"),
+        (
+            r"OSError: [WinError 5] Zugriff verweigert: 'C:\\Slicer\\site-packages\\~orch\\lib\\asmjit.dll'",
+            "Another program",
+        ),
+        (r"OSError: [WinError 5] Zugriff verweigert: 'C:\\Slicer\\site-packages\\six.py'", "cannot be written"),
         ("OSError: [Errno 30] Read-only file system: 'x'", "cannot be written"),
         ("ERROR: something else.\nmore", "something else"),
         ("", "no reason given"),

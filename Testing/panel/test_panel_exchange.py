@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import slicer
 from RRLMedSAMLib import exchange
 from RRLMedSAMLib.exchange import ExchangeFolder, reading, removeStaleFolders, writing
 
@@ -16,8 +17,18 @@ from RRLMedSAMLib.exchange import ExchangeFolder, reading, removeStaleFolders, w
 def ownTemporaryFolder(tmp_path, monkeypatch):
     folder = tmp_path / "temporäre Dateien"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(folder))
     return folder
+
+
+def test_it_lies_where_slicer_s_settings_say(ownTemporaryFolder, monkeypatch):
+    folder = ExchangeFolder()
+    assert os.path.dirname(folder.path) == str(ownTemporaryFolder)
+    folder.remove()
+    monkeypatch.setattr(slicer.app, "temporaryPath", "/none/such")
+    folder = ExchangeFolder()
+    assert os.path.dirname(folder.path) == tempfile.gettempdir()
+    folder.remove()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")

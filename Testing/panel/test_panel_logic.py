@@ -1,7 +1,6 @@
 """Runs on real nodes and a real process that only plays the engine: states, results, interruptions."""
 
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -21,7 +20,7 @@ TERMINOLOGY = "Segmentation category and type~SCT^123037004^Anatomical Structure
 
 @pytest.fixture(autouse=True)
 def ownTemporaryFolder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
     yield
     assert not list(tmp_path.glob(exchange.PREFIX + "*")), "an exchange folder was left behind"
 

@@ -1,5 +1,6 @@
 """Where to look first, overlays on the slices, correction in the Segment Editor, and what is kept of it."""
 
+import gc
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from driver import Driver
 from host.events import pump, screenshot
 from host.views import SliceView
 from RRLMedSAMLib import editing, overlays
+from RRLMedSAMLib.deformationnodes import fieldOf
 from RRLMedSAMLib.resultnodes import confidenceOf, readReport, targetOf, transformOf
 from RRLMedSAMLib.review import isDoubtful, placeToCheck, reasonsText
 
@@ -152,13 +154,18 @@ def test_the_next_place_is_selected_when_the_segment_editor_is_opened(user, edit
 # ---------------------------------------------------------------- overlays
 
 
-def test_a_legend_of_the_user_s_own_is_given_back(user, slices):
+def foreground(slices):
+    """The volume that all slices show over the target."""
+    (shown,) = {composite.GetForegroundVolumeID() for composite in slices}
+    return slicer.mrmlScene.GetNodeByID(shown)
+
+
+def test_a_legend_of_the_user_s_own_stays(user, slices):
     display = confidenceOf(result(user)).GetDisplayNode()
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
     legend.SetTitleText("mine")
     legend.SetVisibility(False)
     user.ui.confidenceOverlayButton.click()
-    assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
     user.ui.backButton.click()
     assert slicer.mrmlScene.IsNodePresent(legend) and legend.GetSaveWithScene()
     assert not legend.GetVisibility() and legend.GetTitleText() == "mine"
@@ -183,25 +190,28 @@ def test_the_confidence_is_laid_over_with_a_legend_and_taken_away(user, slices):
     confidence = confidenceOf(result(user))
     ownColours = confidence.GetDisplayNode().GetColorNode()
     user.ui.confidenceOverlayButton.click()
-    assert all(c.GetForegroundVolumeID() == confidence.GetID() for c in slices)
+    shown = foreground(slices)
+    assert shown.GetImageData() is confidence.GetImageData()
     assert all(c.GetBackgroundVolumeID() == targetOf(result(user)).GetID() for c in slices)
-    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence)
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(shown)
     assert legend.GetVisibility() and legend.GetTitleText() == "Confidence, %"
-    colours = confidence.GetDisplayNode().GetColorNode()
-    assert colours is not ownColours
+    colours = shown.GetDisplayNode().GetColorNode()
+    # What is saved meanwhile must not refer to what is not.
+    assert confidence.GetDisplayNode().GetColorNode() is ownColours
+    assert not any(node.GetSaveWithScene() for node in (shown, shown.GetDisplayNode(), colours, legend))
     assert colours.GetName() == overlays.COLOUR_NODE and colours.GetNumberOfColors() == 101
     assert user.ui.confidenceOverlayButton.checked and user.ui.backButton.enabled
     user.ui.backButton.click()
     after = [(c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetForegroundOpacity()) for c in slices]
-    assert after == before and slicer.modules.colors.logic().GetColorLegendDisplayNode(confidence) is None
-    assert confidence.GetDisplayNode().GetColorNode() is ownColours
+    assert after == before
+    assert not any(map(slicer.mrmlScene.IsNodePresent, (shown, colours, legend)))
     assert not user.ui.confidenceOverlayButton.checked and not user.ui.backButton.enabled
 
 
 def test_the_confidences_colours_are_told_apart_by_lightness_alone(user, slices):
     """By every kind of colour vision, and in print: the surer the darker."""
     user.ui.confidenceOverlayButton.click()
-    table = confidenceOf(result(user)).GetDisplayNode().GetColorNode()
+    table = foreground(slices).GetDisplayNode().GetColorNode()
     colours = np.zeros((101, 4))
     for percent in range(101):
         table.GetColor(percent, colours[percent])
@@ -254,12 +264,51 @@ def test_doubt_is_told_by_a_sign_and_not_by_a_colour(user):
 
 
 def test_the_grid_is_shown_on_the_target(user, slices):
+    """However far the atlas lies: the views draw how far the transform moves the target's own points."""
+    transform = transformOf(result(user))
+    far = vtk.vtkTransform()
+    far.Translate(500, 0, 0)
+    moved = vtk.vtkGeneralTransform()
+    moved.PostMultiply()
+    moved.Concatenate(fieldOf(transform))
+    moved.Concatenate(far)
+    transform.SetAndObserveTransformFromParent(moved)
     user.ui.deformationOverlayButton.click()
-    display = transformOf(result(user)).GetDisplayNode()
+    grid = slicer.mrmlScene.GetFirstNodeByName("Deformation of the atlas")
+    display = grid.GetDisplayNode()
     assert display.GetVisibility() and display.GetVisibility2D()
-    assert display.GetVisualizationMode() == display.VIS_MODE_GRID and display.GetRegionNode() is targetOf(result(user))
+    assert display.GetVisualizationMode() == display.VIS_MODE_GRID
+    assert grid.GetParentTransformNode() is targetOf(result(user)).GetParentTransformNode()
+    bounds = np.zeros(6)
+    targetOf(result(user)).GetRASBounds(bounds)
+    centre = bounds.reshape(3, 2).mean(axis=1)
+    shown = grid.GetTransformToParent().TransformPoint(centre)
+    assert (
+        np.linalg.norm(shown - centre)
+        < 20
+        < np.linalg.norm(transform.GetTransformToParent().TransformPoint(centre) - centre)
+    )
+    assert not grid.GetSaveWithScene() and not display.GetSaveWithScene()
     user.ui.deformationOverlayButton.click()  # a second click
-    assert not display.GetVisibility()
+    assert not slicer.mrmlScene.IsNodePresent(grid) and not slicer.mrmlScene.IsNodePresent(display)
+
+
+def test_without_a_deformation_of_ours_there_is_no_grid(user, slices):
+    transformOf(result(user)).SetAndObserveTransformFromParent(vtk.vtkTransform())
+    user.panel.update()
+    assert not user.ui.deformationOverlayButton.enabled and user.ui.atlasOverlayButton.enabled
+
+
+def test_overlays_end_where_the_work_goes_on(user, slices, monkeypatch):
+    """Else the atlas flickered in the Segment Editor, from which nothing leads back."""
+    monkeypatch.setattr(slicer.util, "selectModule", lambda name: None)
+    for leave in (lambda: user.ui.editButton.click(), user.panel.exit):
+        user.panel.enter()
+        user.ui.atlasOverlayButton.click()
+        assert user.panel.review.overlays.kind is not None
+        leave()
+        assert user.panel.review.overlays.kind is None
+        assert not any(composite.GetForegroundVolumeID() for composite in slices)
 
 
 def test_a_grid_that_the_user_had_shown_stays(user, slices):
@@ -375,7 +424,9 @@ def test_a_run_again_makes_a_new_result_and_keeps_corrections_on_request(user):
     )
     assert user.isShown("copyEditsButton") and user.ui.copyEditsButton.text == "Kee&p 1 corrected segments"
     liver = mask(second, "liver")
+    second.CreateClosedSurfaceRepresentation()
     user.ui.copyEditsButton.click()
+    assert second.GetSegmentation().ContainsRepresentation(editing.CLOSED_SURFACE)  # it stays in the 3D view
     assert np.array_equal(mask(second), corrected) and user.status == "Kept as corrected: lung."
     assert np.array_equal(mask(second, "liver"), liver & ~corrected)
     ids = list(second.GetSegmentation().GetSegmentIDs())
@@ -426,7 +477,6 @@ def test_an_earlier_result_can_be_shown_again(user, nodes, scene, slices):
     offered = [selector.nodeFromIndex(n) for n in range(selector.nodeCount())]
     assert offered == [first, second]  # not the atlas's segments
     selector.setCurrentNode(first)
-    selector.nodeActivated.emit(first)  # as where the user does that
     assert result(user) is first and user.nodeNames[0] == first.GetName()
     assert all(each.GetBackgroundVolumeID() == target.GetID() for each in slices)
     selector.setCurrentNode(None)
@@ -436,6 +486,44 @@ def test_an_earlier_result_can_be_shown_again(user, nodes, scene, slices):
     assert not any(getattr(user.ui, name).enabled for name in buttons)
     selector.setCurrentNode(second)
     assert [row[0] for row in user.table] == ["lung", "liver", "empty"] and user.ui.nextPlaceButton.enabled
+
+
+def test_one_result_is_drawn_at_a_time(user, nodes):
+    """All have the atlas's colours."""
+    first, atlas = result(user), nodes[1]
+    assert first.GetDisplayVisibility() and not atlas.GetDisplayVisibility()
+    user.click()
+    second = result(user)
+    assert second.GetDisplayVisibility() and not first.GetDisplayVisibility()
+    user.ui.resultSelector.setCurrentNode(first)
+    assert first.GetDisplayVisibility() and not second.GetDisplayVisibility()
+
+
+def test_the_views_stay_while_the_user_works_in_another_module(user, nodes, slices):
+    shown = result(user)
+    user.loaded.exit()
+    for composite in slices:
+        composite.SetBackgroundVolumeID(nodes[0].GetID())
+    nodes[1].SetDisplayVisibility(True)
+    user.panel.showResult(shown)  # a run has ended
+    user.loaded.enter()  # the selector is set, which no user did
+    assert all(composite.GetBackgroundVolumeID() == nodes[0].GetID() for composite in slices)
+    assert nodes[1].GetDisplayVisibility() and result(user) is shown
+
+
+def test_a_closed_scene_is_given_back_while_another_module_is_shown(user, scene):
+    """Volumes take gigabytes, and Python's names keep them."""
+    phantom.volume(scene, "scan", (18, 26, 30), seed=2)
+    user.panel.update()
+    held = []
+    for node in (scene.GetFirstNodeByName("scan"), result(user)):
+        held.append(vtk.vtkWeakReference())
+        held[-1].Set(node)
+    del node
+    user.loaded.exit()
+    scene.Clear(False)
+    gc.collect()
+    assert [reference.Get() for reference in held] == [None, None]
 
 
 def test_a_corrected_case_becomes_the_atlas(user, nodes):

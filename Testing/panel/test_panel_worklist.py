@@ -118,10 +118,13 @@ def test_checked_targets_are_segmented_one_after_the_other(user, nodes):
     for number in (1, 3):
         assert slicer.util.getNode(f"target {number} segmentation") is not None
     assert rows(user)[0][1].endswith("s") and rows(user)[0][2] == entrytexts.DONE
+    found = [slicer.util.getNode(f"target {number} segmentation") for number in (1, 3)]
+    assert not any(node.GetDisplayVisibility() for node in found)  # they may lie at one place
     # Show brings the result into the results section.
     button(user, 2).click()
     assert user.logic.getParameterNode().resultSegmentation.GetName() == "target 3 segmentation"
     assert user.table[0][0] in ("liver", "lung")
+    assert [bool(node.GetDisplayVisibility()) for node in found] == [False, True]
 
 
 def test_while_it_goes_on_nothing_else_starts_and_each_row_tells_its_progress(user, nodes):
@@ -222,6 +225,7 @@ def test_nothing_starts_while_the_setup_looks_at_the_worker(user, nodes):
     user.worker("hanging")
     user.choose(*nodes[:3])
     check(user, "target 2")
+    user.ui.adaptCollapsibleButton.collapsed = False
     user.ui.setupCollapsibleButton.collapsed = False
     pump()
     assert user.logic.isBusy

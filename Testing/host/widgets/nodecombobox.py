@@ -31,6 +31,7 @@ class qMRMLNodeComboBox(NodeActions, QtWidgets.QWidget):
 
     What is selected when nodes come and go is left to the combo box, as in Slicer: a node that comes into a list
     without any other row is selected, a later one is not; when the selected node goes, the row above is selected.
+    ``nodeActivated`` tells of a node that a program selects, too.
     """
 
     currentNodeChanged = QtCore.Signal((object,), (bool,))
@@ -163,7 +164,10 @@ class qMRMLNodeComboBox(NodeActions, QtWidgets.QWidget):
             self._requestedID = nodeID
             return
         row = self._row(nodeID)
+        isOther = row >= 0 and row != self._comboBox.currentIndex
         self._comboBox.setCurrentIndex(0 if row < 0 and self.noneEnabled else row)
+        if isOther:  # as in Slicer, where a key is sent to the list
+            self.nodeActivated.emit(self.currentNode())
 
     currentNodeID = QtCore.Property(str, lambda self: self._currentID, setCurrentNodeID)
 
