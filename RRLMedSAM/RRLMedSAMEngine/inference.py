@@ -14,6 +14,7 @@ LONGEST = 80  # voxels along a window's side: what a model looks at together, in
 WHOLE = 3e5  # voxels of a frame up to which it is looked at as a whole
 OVERLAP = 16  # voxels at least, of neighbouring windows
 MULTIPLE = 4
+VOTED = 4  # candidates of a voxel that a mask votes with; the others have next to nothing
 
 
 def window_for(shape) -> tuple[int, int, int]:
@@ -97,14 +98,21 @@ class Votes:
         self._linear = torch.tensor(to_frame[:3, :3], dtype=torch.float32, device=mask.certain.device)
         self._offset = torch.tensor(to_frame[:3, 3:], dtype=torch.float32, device=mask.certain.device)
         self._mask = mask
-        # One more column, which nothing points to: where no voxel is doubtful there would be none to look up.
-        self._structure, self._probability = (F.pad(held, (0, 1)) for held in (mask.structure, mask.probability))
         device = mask.certain.device
         self._values = torch.from_numpy(np.concatenate([[0], values]).astype(np.int32)).to(device)
 
+    # What follows is made for those votes alone that are asked for.
+
+    @functools.cached_property
+    def _candidates(self):
+        """Structure and probability of the foremost candidates of the voxels in doubt, each (VOTED, m + 1)."""
+        foremost = self._mask.foremost(VOTED)
+        # One more column, which nothing points to: where no voxel is doubtful there would be none to look up.
+        return [F.pad(held, (0, 1)) for held in (foremost.structure, foremost.probability)]
+
     @functools.cached_property
     def _index(self):
-        """Of each voxel of the frame among those in doubt, or -1; made for those votes alone that are asked for."""
+        """Of each voxel of the frame among those in doubt, or -1."""
         device = self._mask.where.device
         index = torch.full((self._mask.certain.numel(),), -1, dtype=torch.int64, device=device)
         index[self._mask.where] = torch.arange(len(self._mask.where), device=device)
@@ -113,7 +121,7 @@ class Votes:
     @property
     def count(self) -> int:
         """Votes at each point."""
-        return 8 * len(self._mask.structure)
+        return 8 * min(VOTED, len(self._mask.structure))
 
     def at(self, voxels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Label values and weights, summing to 1, at ``voxels`` (3, n): (count, n) each."""
@@ -132,7 +140,7 @@ class Votes:
             doubtful = index >= 0
             which = index.clamp_min(0)
             certain = self._mask.certain.view(-1)[flat]
-            for rank, (structure, probability) in enumerate(zip(self._structure, self._probability)):
+            for rank, (structure, probability) in enumerate(zip(*self._candidates)):
                 labels.append(self._values[torch.where(doubtful, structure[which], certain)])
                 weights.append(weight * torch.where(doubtful, probability[which], 1.0 if rank == 0 else 0.0))
         return torch.stack(labels), torch.stack(weights)

@@ -7,8 +7,6 @@ from .networks.model import Masks, Model
 from .prior import make_prior
 from .sampling import nearest
 
-VOTED = 4  # candidates of a voxel that a model's mask votes with; the others have next to nothing
-
 
 class Learned:
     """``model``: in evaluation mode. ``atlas``: an `Atlas`."""
@@ -41,6 +39,5 @@ class Learned:
             here = nearest(labels, geometry, seen_from)
             prior = make_prior(numbered(here, values).to(image.device))
             masks = inference.predict(self._model, image, described, prior, check)
-            masks = (mask.foremost(VOTED) for mask in (masks.coarse, masks.refined))
-            votes.append(Masks(*(inference.Votes(mask, values, to_frame) for mask in masks)))
+            votes.append(Masks(*(inference.Votes(m, values, to_frame) for m in (masks.coarse, masks.refined))))
         return votes
