@@ -1,4 +1,4 @@
-"""RRLMedSAM for 3D Slicer: segments a target volume after one annotated atlas."""
+"""RRLMedSAM for 3D Slicer: segments a target volume from one annotated atlas."""
 
 import qt
 import slicer

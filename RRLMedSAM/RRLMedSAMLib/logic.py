@@ -20,7 +20,7 @@ TICK_INTERVAL_MS = 20
 
 
 class OneShotLogic:
-    """Segments targets after one annotated atlas.
+    """Segments targets from one annotated atlas.
 
     ``timer``: a qt.QTimer that drives runs in the application; without one, `wait` does.
     ``worker``: what to use instead of a `WorkerProcess`.

@@ -1,7 +1,7 @@
 """Segments a data set's validation scans and writes a table, plots and all figures.
 
-The folder holds dataset.json, atlas/ and validation/ (see Testing/benchmarks/datasets.py), so that public sets such as
-OASIS or CT-lung, brought into this form, can be reproduced. Into the output folder come
+The folder is laid out as described below, so that public sets such as OASIS or CT-lung, brought into this form, can be
+reproduced. Into the output folder come
 
   results.json    every figure of every case
   table.md        means and extremes, one line a method
@@ -25,13 +25,15 @@ from RRLMedSAMEngine import memory, pipeline
 from RRLMedSAMEngine.image import read_volume
 from RRLMedSAMEngine.protocol import DEVICES, EFFORTS
 
-from . import greedy, measures, report
+from . import datasets, greedy, measures, report
 from .datasets import Dataset
 
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(
-        prog="benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="benchmark",
+        description=f"{__doc__}\n{datasets.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of the data set")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for table, plots and figures")
