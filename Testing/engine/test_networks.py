@@ -160,14 +160,13 @@ def test_the_foremost_candidates_are_the_likeliest():
     assert torch.allclose(mask.foremost(4).probability.sort(dim=0).values, mask.probability.sort(dim=0).values)
 
 
-def test_only_candidates_are_judged():
-    mask = Candidates(
-        torch.zeros(1, 1, 1, dtype=torch.int64),
-        torch.tensor([0]),
-        torch.tensor([[1], [0]]),
-        torch.tensor([[-1.0], [NEVER]]),
-    )
-    assert mask.judged(torch.full((2, 1, 1, 1), 50.0), torch.ones(2, 2)).logits.tolist() == [[99.0], [NEVER]]
+@pytest.mark.parametrize("common", [-100.0, 100.0])
+def test_what_is_no_candidate_stays_none_whatever_the_fits_have_in_common(common):
+    structure, logits = torch.tensor([[1], [2], [0]]), torch.tensor([[-1.0], [-2.0], [NEVER]])
+    mask = Candidates(torch.zeros(1, 1, 1, dtype=torch.int64), torch.tensor([0]), structure, logits)
+    judged = mask.judged(torch.full((1, 1, 1, 1), common), torch.tensor([[1.0], [1.0], [1.02]]))
+    assert int(judged.winner()) == (2 if common > 0 else 1)
+    assert float(judged.probability[2]) < 1e-6
 
 
 def test_structures_are_described_by_their_probability():

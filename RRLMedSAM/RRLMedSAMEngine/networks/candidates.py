@@ -40,12 +40,10 @@ class Candidates:
     def judged(self, embedding: torch.Tensor, weights: torch.Tensor) -> "Candidates":
         """With the fit of each voxel's ``embedding`` (c, k, j, i) to each structure's ``weights`` (s, c) added."""
         here, weights = embedding.flatten(1)[:, self.where].t().float(), weights.float()  # (m, c), (s, c)
-        judged = []
-        for structure, logits in zip(self.structure, self.logits):
-            there = (logits > NEVER).nonzero()[:, 0]  # of the last candidates there are few
-            fit = (here[there] * F.embedding(structure[there], weights)).sum(dim=1)
-            judged.append(logits.index_add(0, there, fit))
-        return self.with_logits(torch.stack(judged))
+        # Those that are no candidates, too: only differences count, and what is common to all may be far below `NEVER`.
+        return self.with_logits(
+            self.logits + torch.stack([(here * F.embedding(s, weights)).sum(1) for s in self.structure])
+        )
 
     def described(self, vectors: torch.Tensor) -> torch.Tensor:
         """The structures' ``vectors`` (s, c), averaged by probability in each voxel: (c, k, j, i)."""
