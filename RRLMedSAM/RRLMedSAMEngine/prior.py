@@ -13,8 +13,8 @@ COUNT = 6  # candidates of a voxel; more structures hardly ever meet
 SIGMAS = (0.5, 1.5)
 RAREST = 0.02  # share below which a structure is no candidate
 # A registration is off by more than the width of a small structure, and that may be ten times as large in the target:
-# the left inferior lateral ventricles of two brains gain Dice 0.10 and 0.09. With shares as rare for all structures a model
-# finds no more, and has a fifth more to look at.
+# the left inferior lateral ventricles of two brains gain Dice 0.10 and 0.09. With shares as rare for all structures a
+# model finds no more, and has a fifth more to look at.
 SMALL, RAREST_OF_SMALL = 500, 0.001  # voxels of the frame
 BITS, LAST = 32, 2**32 - 1  # of a structure's number, and the last one
 TOGETHER = 20_000_000  # voxels of one-hot maps that a graphics card smooths at once: 80 MB
