@@ -42,12 +42,12 @@ def make_prior(labels: torch.Tensor) -> Candidates:
                 smaller = torch.minimum(held, new)
                 torch.maximum(held, new, out=held)
                 new = smaller
+    certain = LAST - (best[0] & LAST)
+    where = (best[1] >> BITS > 0).flatten().nonzero()[:, 0]
+    best = best.flatten(1)[:, where]  # all else is made of these few alone
     shares = (best >> BITS).to(torch.int32).view(torch.float32)
-    structure = LAST - (best & LAST)
-    where = (shares[1] > 0).flatten().nonzero()[:, 0]
-    shares = shares.flatten(1)[:, where]
     logits = torch.where(shares > 0, shares.log(), NEVER)
-    return Candidates(structure[0], where, structure.flatten(1)[:, where], logits)
+    return Candidates(certain, where, LAST - (best & LAST), logits)
 
 
 def _parts(labels: torch.Tensor, reach: int):
