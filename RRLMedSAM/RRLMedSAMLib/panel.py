@@ -46,11 +46,12 @@ class Panel(VTKObservationMixin):
         ui.cancelButton.clicked.connect(self.onCancelButton)
         ui.copyReportButton.clicked.connect(self.onCopyReportButton)
         scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
-        for event in (scene.EndCloseEvent, scene.EndImportEvent):
-            self.addObserver(scene, event, self.onSceneReplaced)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        for event, handler in (
+            (scene.StartCloseEvent, self.onSceneStartClose), (scene.EndCloseEvent, self.onSceneReplaced),
+            (scene.EndImportEvent, self.onSceneReplaced), (scene.NodeAddedEvent, self.onNodeAdded),
+            (scene.NodeRemovedEvent, self.onNodeRemoved),
+        ):  # fmt: skip
+            self.addObserver(scene, event, handler)
         self.enter()
 
     # ------------------------------------------------------------ module and scene events
@@ -75,11 +76,8 @@ class Panel(VTKObservationMixin):
         """Nothing of the scene is held from here on: its volumes may take gigabytes."""
         self.setParameterNode(None)
         self._begin = None
-        self.models.forget()
-        self.adapting.forget()
-        self.worklist.forget()
-        self.review.forget()
-        self.results.forget()
+        for view in (self.models, self.adapting, self.worklist, self.review, self.results):
+            view.forget()
 
     def onSceneReplaced(self, _caller=None, _event=None):
         if self._isEntered:
@@ -87,18 +85,13 @@ class Panel(VTKObservationMixin):
 
     def onNodeAdded(self, _caller=None, _event=None):
         """For the lists of scans and targets. A node has no name yet when its event comes: it is told again then."""
-        if self._isShown and not slicer.mrmlScene.IsBatchProcessing():
+        if self._isEntered and self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self.adapting.update()
             self.worklist.update()
 
     def onNodeRemoved(self, _caller=None, _event=None):
-        if self._isShown:
+        if self._isEntered:  # else `enter` does it
             self.update()
-
-    @property
-    def _isShown(self):
-        """Otherwise nothing need be kept up to date: `enter` does."""
-        return self._isEntered and self._parameterNode is not None
 
     def setParameterNode(self, parameterNode):
         if self._parameterNode is not None:
@@ -144,8 +137,11 @@ class Panel(VTKObservationMixin):
         try:
             return self.logic.segment(*self._inputs().values(), **options, **callbacks)
         except RunError as error:
-            if error.code != "nonlinear_parent" or not self._offerHardenedCopy(error):
+            question = _("{text} Make a copy with the transform applied, and use that?").format(text=error.text)
+            if error.code != "nonlinear_parent" or not slicer.util.confirmOkCancelDisplay(question):
                 raise
+            role = next(role for role, node in self._inputs().items() if node is error.node)
+            setattr(chosen, role, hardenedCopy(error.node))
             return self._segment(**callbacks)
 
     def onCancelButton(self, _checked=False):
@@ -162,14 +158,6 @@ class Panel(VTKObservationMixin):
     def onCopyReportButton(self, _checked=False):
         qt.QApplication.clipboard().setText(reportText(self._parameterNode, self.ui.logTextEdit.toPlainText()))
         self.log.say(_("The report is on the clipboard, without names and paths. Read it before you send it."))
-
-    def _offerHardenedCopy(self, error):
-        question = _("{text} Make a copy with the transform applied, and use that?").format(text=error.text)
-        if not slicer.util.confirmOkCancelDisplay(question):
-            return False
-        role = next(role for role, node in self._inputs().items() if node is error.node)
-        setattr(self._parameterNode, role, hardenedCopy(error.node))
-        return True
 
     # ------------------------------------------------------------ the run
 

@@ -62,6 +62,7 @@ def test_no_key_is_taken_twice_where_it_would_be_seen_twice(driver):
 
 def test_the_buttons_whose_text_changes_keep_a_free_key(driver, monkeypatch):
     ui, adapting = driver.ui, driver.panel.adapting
+    ui.adaptCollapsibleButton.collapsed = False
     others = [key for key in keysOf(ui)["adaptCollapsibleButton"] if key not in mnemonics(ui.adaptButton.text)]
     always = keysOf(ui)["inputsCollapsibleButton"] + keysOf(ui)["run"]
     shown = {ui.adaptButton.text}
