@@ -7,13 +7,13 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import phantom
 import pytest
+import slicer
 import smallcase
 from driver import Driver
 from host.events import pump
@@ -34,7 +34,7 @@ def privateTemporaryFolder(tmp_path, monkeypatch):
     """For exchange folders. One thread: a second one costs more in waiting than it computes, on so small volumes."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(folder))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return folder
 
@@ -164,7 +164,7 @@ def test_cancel_at_twenty_random_moments_leaves_nothing(user, addTargets, scene,
             user.wait(lambda: not user.logic.isBusy)
             assert time.monotonic() - asked < 2.0
             cancelled += 1
-        assert glob.glob(str(privateTemporaryFolder / f"{PREFIX}*")) == []
+        assert list(privateTemporaryFolder.rglob(f"{PREFIX}*")) == []
         assert len(workers()) <= 1
         if way == "list":
             assert not user.panel.worklist.isBusy
@@ -207,4 +207,4 @@ def test_two_applications_share_an_output_folder(tmp_path, privateTemporaryFolde
     with open(output / "structures.csv", newline="", encoding="utf-8-sig") as file:
         listed = [row["target"] for row in csv.DictReader(file)]
     assert sorted(listed) == sorted(names * 2)  # two structures each, no line lost or twice
-    assert glob.glob(str(privateTemporaryFolder / f"{PREFIX}*")) == []
+    assert list(privateTemporaryFolder.rglob(f"{PREFIX}*")) == []

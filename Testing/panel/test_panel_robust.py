@@ -2,7 +2,6 @@
 
 import glob
 import os
-import tempfile
 
 import phantom
 import pytest
@@ -24,7 +23,7 @@ def nodes(scene):
 
 @pytest.fixture
 def privateTemporaryFolder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
     return tmp_path
 
 
