@@ -241,6 +241,7 @@ def test_nothing_else_begins_while_packages_are_installed(user, answers, record,
     user.panel.worklist.worklist.entries[0].isChecked = True
     chosen = user.logic.getParameterNode()
     chosen.adaptFolder, chosen.adaptOutput = str(tmp_path), str(tmp_path / "mine.rrl")
+    user.ui.adaptCollapsibleButton.collapsed = False
     buttons = [getattr(user.ui, name) for name in ("applyButton", "worklistButton", "adaptButton")]
     assert all(button.enabled for button in buttons)
     openSection(user)
