@@ -291,7 +291,7 @@ def test_a_general_model_is_trained_without_a_scan(tmp_path, small_general):
 
 def test_a_general_model_goes_on_from_another_and_learns_of_a_teacher(tmp_path, small_general, monkeypatch):
     first = small_general(tmp_path / "first.rrl", 1.0)
-    monkeypatch.setattr(general.teachers, "open_teacher", lambda name: TwoTones())
+    monkeypatch.setattr(general.teachers, "open_teacher", lambda name, device: TwoTones())
     seen = []
     real = Distillation.loss
     monkeypatch.setattr(Distillation, "loss", lambda self, encoder: seen.append(real(self, encoder)) or seen[-1])
