@@ -66,8 +66,7 @@ class _Teller:
         now = time.monotonic()
         if state.losses and now - self._told >= LOSSES_SECONDS:
             self._told = now
-            finite = {name: value for name, value in state.losses.items() if math.isfinite(value)}
-            self._tell(Losses(self._request.id, finite))
+            self._tell(Losses(self._request.id, state.losses))
         if state.preview is not None:
             with contextlib.suppress(WritingError):  # a full disk: the training needs no picture
                 self._show(state.preview)

@@ -121,7 +121,7 @@ class Votes:
     @property
     def count(self) -> int:
         """Votes at each point."""
-        return 8 * min(VOTED, len(self._mask.structure))
+        return 8 * len(self._candidates[0])
 
     def at(self, voxels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Label values and weights, summing to 1, at ``voxels`` (3, n): (count, n) each."""

@@ -37,7 +37,7 @@ SMALLEST_PATCH = 32  # voxels a side of the parts that are trained on
 @dataclasses.dataclass
 class Progress:
     """``stage``: ``prepare``, ``train`` or ``write``. ``fraction`` of the whole, 0..1. ``seconds_left``: of training.
-    ``losses``: of the last steps. ``preview``: now and then a picture, `Preview.draw`."""
+    ``losses``: of the last steps, finite. ``preview``: now and then a picture, `Preview.draw`."""
 
     stage: str
     fraction: float
