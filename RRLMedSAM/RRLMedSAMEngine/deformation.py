@@ -58,10 +58,8 @@ def slabs(geometry: Geometry, voxels: int = 1 << 20):
     """The grid in slabs along k of about ``voxels`` voxels: (slice of k, geometry of the slab)."""
     depth = max(1, voxels // (geometry.shape[1] * geometry.shape[2]))
     for first in range(0, geometry.shape[0], depth):
-        count = min(depth, geometry.shape[0] - first)
-        shift = np.eye(4)
-        shift[2, 3] = first
-        yield slice(first, first + count), Geometry(geometry.voxel_to_lps @ shift, (count, *geometry.shape[1:]))
+        slab = slice(first, min(first + depth, geometry.shape[0]))
+        yield slab, geometry.part((slab, *(slice(0, n) for n in geometry.shape[1:])))
 
 
 def pad_to_zero(displacement: torch.Tensor, grid: Geometry) -> tuple[torch.Tensor, Geometry]:
@@ -77,9 +75,7 @@ def pad_to_zero(displacement: torch.Tensor, grid: Geometry) -> tuple[torch.Tenso
         at = torch.arange(n, dtype=padded.dtype, device=padded.device)
         fade = (torch.minimum(at, n - 1 - at) / width).clamp_max(1)
         padded *= fade.view([-1 if d == axis else 1 for d in range(4)])
-    shift = np.eye(4)
-    shift[:3, 3] = -width
-    return padded, Geometry(grid.voxel_to_lps @ shift, padded.shape[1:])
+    return padded, grid.part([slice(-width, n + width) for n in grid.shape])
 
 
 def invert(displacement: torch.Tensor, inside: torch.Tensor, check) -> torch.Tensor:

@@ -5,7 +5,6 @@ of them. Its axes are those of the world (LPS), whichever way the atlas was stor
 """
 
 import dataclasses
-import itertools
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from . import workgrid
 from .geometry import Geometry
 from .image import Volume
 from .intensity import Window
+from .labels import bounding_box
 from .sampling import lattice, nearest, sample
 from .workgrid import WorkImage
 
@@ -68,7 +68,8 @@ def make_frame(labels: list[Volume], spacing: float) -> Frame:
 
     ``spacing`` in mm; wider where the frame would have more than `MOST_VOXELS`.
     """
-    corners = np.concatenate([layer.geometry.to_lps(_corners(layer.array)) for layer in labels if layer.array.any()])
+    boxes = [(layer.geometry, bounding_box(layer.array)) for layer in labels]
+    corners = np.concatenate([geometry.part(box).corners for geometry, box in boxes if box])
     low, high = corners.min(axis=0), corners.max(axis=0)
     margin = max(MARGIN_MM, MARGIN * spacing)
     spacing = max(spacing, float(np.prod(high - low + 2 * margin) / MOST_VOXELS) ** (1 / 3))
@@ -80,15 +81,6 @@ def make_frame(labels: list[Volume], spacing: float) -> Frame:
     grid = labels[0].geometry
     matrix[:3, 3] = grid.to_lps(np.round(grid.to_voxel(origin)))
     return Frame(Geometry(matrix, tuple(count[::-1])))
-
-
-def _corners(labels: np.ndarray) -> np.ndarray:
-    """The corners (8, 3), voxels (i, j, k), of the box around what is labelled."""
-    sides = []
-    for axis in (2, 1, 0):
-        there = np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
-        sides.append((there[0], there[-1]))
-    return np.array(list(itertools.product(*sides)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 
@@ -66,6 +67,11 @@ class Geometry:
         return self.to_lps((self.size_ijk - 1) / 2)
 
     @property
+    def corners(self) -> np.ndarray:
+        """Centres of the eight voxels at the corners in LPS mm: (8, 3)."""
+        return self.to_lps(list(itertools.product(*((0, n - 1) for n in self.size_ijk))))
+
+    @property
     def voxel_volume_ml(self) -> float:
         return abs(float(np.linalg.det(self.voxel_to_lps[:3, :3]))) / 1000
 
@@ -83,10 +89,7 @@ class Geometry:
 
     def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
         """Whether every voxel of the other grid lies where this one's does."""
-        corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * self.size_ijk
-        return self.shape == other.shape and bool(
-            np.allclose(self.to_lps(corners), other.to_lps(corners), atol=tolerance_mm)
-        )
+        return self.shape == other.shape and bool(np.allclose(self.corners, other.corners, atol=tolerance_mm))
 
     def overlaps(self, other: "Geometry") -> bool:
         """Whether the fields of view share space: a lattice of points of each, tested in the other."""
@@ -97,6 +100,12 @@ class Geometry:
         lattice = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
         inside = other.to_voxel(self.to_lps(lattice))
         return bool(((inside >= -0.5) & (inside <= other.size_ijk - 0.5)).all(axis=1).any())
+
+    def part(self, box) -> "Geometry":
+        """The grid of the voxels in a ``box``, slices with a start and a stop along k, j, i; it may reach outside."""
+        first = self.voxel_to_lps.copy()
+        first[:3, 3] = self.to_lps([axis.start for axis in box[::-1]])
+        return Geometry(first, [axis.stop - axis.start for axis in box])
 
     def rounded(self) -> "Geometry":
         """To a millionth of a millimetre: the same however many conversions the numbers went through."""

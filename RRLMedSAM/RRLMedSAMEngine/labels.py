@@ -1,8 +1,20 @@
 """Atlas labels carried to a target by a vote of partial volumes."""
 
+import numpy as np
 import torch
 
 CHUNK = 1 << 20  # target voxels voted on at once: the memory needed does not grow with the number of labels
+
+
+def bounding_box(labels: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """The box around what is labelled in a map (k, j, i); None where nothing is."""
+    box = ()
+    for axis in range(3):  # what the axes before leave is all that is looked at
+        there = np.flatnonzero(labels[box].any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(there):
+            return None
+        box += (slice(int(there[0]), int(there[-1]) + 1),)
+    return box
 
 
 def vote(labels: torch.Tensor, voxels) -> tuple[torch.Tensor, torch.Tensor]:

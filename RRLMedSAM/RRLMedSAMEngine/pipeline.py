@@ -8,6 +8,7 @@ import torch
 
 from . import __version__, allocator, confidence, devices, models, pairwise, plan, review, threads
 from .atlas import Atlas
+from .borders import Borders
 from .checks import check_image, check_labels
 from .deformation import Deformation, slabs
 from .image import Volume
@@ -135,17 +136,20 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
         clock.enter("transfer")
         return [masks.refined for masks in votes]
 
-    near_borders = {"patches": effort.patches, "second": second}
+    borders = Borders(transfer, found, geometry, clock.check, patches=effort.patches, second=second)
     if learned:
-        transfer.refine_with_model(maps, certainty, geometry, found, clock.check, ask, rounds, **near_borders)
+        borders.refine_with_model(maps, certainty, ask, rounds)
     else:
-        transfer.refine(maps, certainty, geometry, found, clock.check, **near_borders)
+        borders.refine(maps, certainty)
     shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
-    evidence = review.Evidence(certainty, *(np.empty(geometry.shape, np.uint8) for _ in shown))
-    for slab, part in slabs(geometry):
+    # Where no structure comes to lie nothing is in doubt.
+    evidence = review.Evidence(certainty, np.full_like(certainty, 100), np.zeros_like(certainty))
+    box = transfer.reached(geometry)
+    sure, agreement, stretched = (held[box] for held in (certainty, evidence.agreement, evidence.stretch))
+    for slab, part in slabs(geometry.part(box)):
         clock.check()
         near = sample(shown, transfer.voxels(part) - found.margin).view(len(shown), *part.shape).cpu().numpy()
-        certainty[slab] = np.rint(certainty[slab] * near[0])
-        evidence.agreement[slab], evidence.stretch[slab] = np.rint(100 * near)
+        sure[slab] = np.rint(sure[slab] * near[0])
+        agreement[slab], stretched[slab] = np.rint(100 * near)
     labels = [m.astype(layer.array.dtype) for m, layer in zip(maps, atlas_labels)]
     return [Volume(m, geometry) for m in labels], evidence

@@ -12,6 +12,7 @@ import torch
 
 from . import allocator, confidence, devices, filters, intensity, plan, registration, review, workgrid
 from .atlas import Atlas
+from .borders import Borders
 from .errors import bad_input
 from .geometry import Geometry
 from .image import Volume
@@ -97,7 +98,7 @@ def _around(atlas, target, case, box, step, clock):
     clock.enter("deform")
     clock.plan(STEPS + 10)
     window = intensity.find_window(target.array, "target")
-    part = _part(target.geometry, box)
+    part = target.geometry.part(box)
     extent = float(np.prod(part.size_ijk * part.spacing))
     finest = [v.geometry.spacing.min() for v in (atlas.volume, target)]
     spacing = step.coarser * max(*finest, (extent / VOXELS) ** (1 / 3))
@@ -124,7 +125,8 @@ def _around(atlas, target, case, box, step, clock):
     distance = sample(filters.length(moved - start)[None], voxels)[0].view(part.shape).cpu().numpy()
     maps, certainty = transfer.warped(part, clock.check)
     warped = registration.warped(moving, case.affine, moved, fixed.grid)
-    transfer.refine(maps, certainty, part, _Pair(fixed, warped), clock.check, within=distance > MOVED)
+    borders = Borders(transfer, _Pair(fixed, warped), part, clock.check)
+    borders.refine(maps, certainty, within=distance > MOVED)
     agreement = sample(confidence.agreement(fixed.image, warped)[None], voxels)[0].view(part.shape).cpu().numpy()
     certainty = np.rint(certainty * agreement).astype(np.uint8)
     return _constrained(maps, certainty, distance > MOVED, case, box)
@@ -132,7 +134,7 @@ def _around(atlas, target, case, box, step, clock):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pair:
-    """What `Transfer.refine` needs of a registration."""
+    """What `Borders` needs of a registration."""
 
     target: workgrid.WorkImage
     warped: torch.Tensor
@@ -141,12 +143,6 @@ class _Pair:
     @property
     def seen(self) -> workgrid.WorkImage:
         return self.target
-
-
-def _part(geometry, box):
-    shift = np.eye(4)
-    shift[:3, 3] = [p.start for p in box[::-1]]
-    return Geometry(geometry.voxel_to_lps @ shift, [p.stop - p.start for p in box])
 
 
 def _displacement(case, grid, device):

@@ -18,6 +18,13 @@ def lattice(shape, matrix: np.ndarray, device="cpu") -> torch.Tensor:
     return result
 
 
+def places(index: np.ndarray, geometry, grid) -> np.ndarray:
+    """Where the voxels of one `Geometry` with these flat indices lie on another, ``grid``: (3, n), (i, j, k)."""
+    at = np.stack(np.unravel_index(index, geometry.shape)[::-1])
+    matrix = grid.lps_to_voxel @ geometry.voxel_to_lps
+    return (matrix[:3, :3] @ at + matrix[:3, 3:]).astype(np.float32)
+
+
 def sample(volume: torch.Tensor, voxels: torch.Tensor, padding: str = "border") -> torch.Tensor:
     """``volume`` (c, k, j, i) at ``voxels`` (3, ...), coordinates (i, j, k): (c, ...).
 

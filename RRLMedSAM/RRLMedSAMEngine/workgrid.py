@@ -107,8 +107,7 @@ def box_around(box, geometry: Geometry, grid: Geometry, reach_mm: float, affine=
     """The part of a ``box`` in the voxels of ``geometry``, both as for `anatomy_box`, in which the points of ``grid``
     lie, and ``reach_mm`` around; where it is smaller it cuts the anatomy. ``affine``: (4, 4), LPS mm, the grid's points
     -> the geometry's."""
-    corners = grid.to_lps(list(itertools.product(*((0, n - 1) for n in grid.size_ijk))))
-    low, high = corners.min(axis=0) - reach_mm, corners.max(axis=0) + reach_mm
+    low, high = grid.corners.min(axis=0) - reach_mm, grid.corners.max(axis=0) + reach_mm
     around = np.array(list(itertools.product(*zip(low, high))))
     at = geometry.to_voxel(around @ affine[:3, :3].T + affine[:3, 3])
     first, last, cut = box

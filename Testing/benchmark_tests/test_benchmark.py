@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 from benchmarks import __main__ as benchmark  # noqa: E402
 from benchmarks import ablation, measures, report  # noqa: E402
 from enginekit import phantom  # noqa: E402
-from RRLMedSAMEngine import nifti, package, transfer  # noqa: E402
+from RRLMedSAMEngine import borders, nifti, package  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
@@ -91,6 +91,6 @@ def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tmp_pat
     methods = ["--device", "cpu", "--method", "instant", "--method", str(path)]
     assert benchmark.main([*options, *methods, "--output", str(tmp_path)]) == 0
     for row in json.loads((tmp_path / "results.json").read_text())["rows"]:
-        name = {"instant": ablation.ALONE, "tiny": f"tiny, refined mask, {transfer.MODEL_SHARE}"}[row["method"]]
+        name = {"instant": ablation.ALONE, "tiny": f"tiny, refined mask, {borders.MODEL_SHARE}"}[row["method"]]
         (taken_apart,) = (r["after"] for r in rows if r["voters"] == name and r["case"] == row["case"])
         assert taken_apart == pytest.approx(row["groups"])

@@ -15,6 +15,7 @@ import torch
 from RRLMedSAMEngine import allocator, models, pairwise, plan, threads
 from RRLMedSAMEngine.atlas import Atlas
 from RRLMedSAMEngine.ballot import MeanVotes
+from RRLMedSAMEngine.borders import Borders
 from RRLMedSAMEngine.devices import ladder
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 from RRLMedSAMEngine.learned import Learned
@@ -62,17 +63,18 @@ def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, ef
     twin = atlas.mirrored(clock.check) if chosen.mirrored else None
     second = twin and registered(twin)
     maps, certainty = transfer.warped(geometry, clock.check)
-    beginnings = transfer.beginnings(maps, geometry, clock.check, second)
+    borders = Borders(transfer, found, geometry, clock.check, patches=chosen.patches, second=second)
+    beginnings = borders.beginnings(maps)
     yield REGISTERED, beginnings[0][0], None
-    ballots = transfer.ballots(maps, geometry, found, clock.check, patches=chosen.patches, second=second)
+    ballots = borders.ballots(maps)
 
     def both(name, ballots):
         judged = [m.copy() for m in maps]
-        transfer.judge(judged, certainty, ballots, geometry, found, clock.check)
+        borders.judge(judged, certainty, ballots)
         return name, voted(maps, ballots)[0], judged[0]
 
     yield both(ALONE, ballots)
-    wide = transfer.widened(maps, ballots, geometry)
+    wide = borders.widened(maps, ballots)
     for name, (learned, rounds) in known.items():
 
         def asked(beginnings, learned=learned):
@@ -84,7 +86,7 @@ def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, ef
                 masks = first
                 for left in reversed(range(rounds)):
                     votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
-                    joined = transfer.joined(wide, votes, geometry, clock.check, share)
+                    joined = borders.joined(wide, votes, share)
                     row = both(f"{name}, {kind} mask, {share}", joined)
                     if left:
                         masks = asked([[row[2]]])

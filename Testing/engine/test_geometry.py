@@ -44,3 +44,13 @@ def test_a_small_volume_in_a_large_one_overlaps_it_either_way_round():
 def test_an_impossible_geometry_is_refused(spoil):
     with pytest.raises(ValueError):
         Geometry(spoil(GEOMETRY.voxel_to_lps), (5, 6, 7))
+
+
+def test_a_part_lies_where_its_voxels_did():
+    whole = Geometry([[0, -2, 0.3, 5], [1, 0, 0, -7], [0, 0.2, 3, 9], [0, 0, 0, 1]], (6, 7, 8))
+    part = whole.part([slice(2, 5), slice(-1, 9), slice(3, 4)])
+    assert part.shape == (3, 10, 1)
+    assert np.allclose(part.to_lps((0, 4, 1)), whole.to_lps((3, 3, 3)))
+    low, high = part.corners.min(axis=0), part.corners.max(axis=0)
+    everywhere = part.to_lps(np.stack(np.meshgrid([0], range(10), range(3)), -1).reshape(-1, 3))
+    assert np.allclose(everywhere.min(axis=0), low) and np.allclose(everywhere.max(axis=0), high)

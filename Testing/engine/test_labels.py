@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from RRLMedSAMEngine import fusion  # noqa: E402
-from RRLMedSAMEngine.labels import vote  # noqa: E402
+from RRLMedSAMEngine.labels import bounding_box, vote  # noqa: E402
 from RRLMedSAMEngine.sampling import lattice, sample  # noqa: E402
 
 
@@ -70,3 +70,10 @@ def test_labels_are_ranked_by_their_votes():
     ranked, shares = fusion.ranking(labels, weights, 2)
     assert {*ranked[:, 0].tolist()} == {2, 4} and torch.allclose(shares[:, 0], torch.tensor([0.5, 0.5]))
     assert ranked[0, 1] == 6 and shares[:, 1].tolist() == [1.0, 0.0]
+
+
+def test_the_box_around_labels_is_as_small_as_it_can_be():
+    held = np.zeros((7, 8, 9), np.uint8)
+    assert bounding_box(held) is None
+    held[2, 3, 8] = held[5, 1, 4] = 1
+    assert bounding_box(held) == (slice(2, 6), slice(1, 4), slice(4, 9))

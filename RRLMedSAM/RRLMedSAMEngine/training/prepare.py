@@ -12,6 +12,7 @@ import torch
 
 from .. import confidence, devices, pairwise
 from ..atlas import Atlas
+from ..borders import Borders
 from ..errors import HOPELESS, Cancelled, WritingError, bad_input
 from ..failures import as_engine_error
 from ..frame import Frame, numbered
@@ -79,7 +80,8 @@ class Preparation:
         transfer = Transfer.registered([self._labels], found)
         maps, certainty = transfer.warped(seen_from, check)
         carried = torch.from_numpy(maps[0] > 0)
-        transfer.refine(maps, certainty, seen_from, found, check, second=self._second(volume, step, clock))
+        second = self._second(volume, step, clock)
+        Borders(transfer, found, seen_from, check, second=second).refine(maps, certainty)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
         trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
@@ -89,7 +91,7 @@ class Preparation:
         return cases.Case(*pictures, numbered(maps[0], self._values), trust, mean_trust)
 
     def _second(self, volume, step, clock):
-        """The mirror image of a symmetric atlas, registered as well: as `Transfer.refine` takes it."""
+        """The mirror image of a symmetric atlas, registered as well: as `Borders` takes it."""
         twin = self._atlas.mirrored(clock.check)
         if twin is None:
             return None
