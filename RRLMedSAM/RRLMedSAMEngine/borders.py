@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import torch
 
-from . import fusion, labels, likelihood
+from . import fusion, likelihood
 from .ballot import Ballot, MeanVotes, together
 from .geometry import Geometry
 from .mirror import SILENT
@@ -139,7 +139,7 @@ class Borders:
         for part in _parts(len(index), fusion.ELEMENTS // 8):
             self._check()
             voxels = self._transfer.located(index[part], self._geometry)
-            votes = [labels.ballots(*self._transfer.carried(voxels, layer)) for layer in range(len(maps))]
+            votes = [self._transfer.ballots(voxels, layer) for layer in range(len(maps))]
             mixed = torch.stack([(held != held[:1]).any(dim=0) for held, _ in votes]).any(dim=0)
             where = index[part][mixed.cpu().numpy()]
             for ballots, (held, weights) in zip(ranked, votes):

@@ -69,7 +69,8 @@ def plurality(labels: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor
     left = total.clone()
     # Once no label still uncounted can win, the rest need no counting: two or three rounds as a rule.
     while bool((left > best_weight).any()):
-        candidate = labels.gather(0, remaining.argmax(dim=0, keepdim=True))[0]
+        largest = remaining.max(dim=0, keepdim=True).indices  # argmax says the same, and takes a processor longer
+        candidate = labels.gather(0, largest)[0]
         same = labels == candidate
         weight = (remaining * same).sum(dim=0)
         better = weight > best_weight

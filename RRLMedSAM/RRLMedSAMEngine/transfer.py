@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from . import filters, labels
+from . import filters
 from .deformation import slabs
 from .geometry import Geometry
 from .image import Volume
+from .labels import LabelMap, bounding_box
 from .sampling import lattice, places, sample
 
 AROUND = 4  # voxels of the work grid around carried structures in which whoever votes may still see one
@@ -24,14 +25,14 @@ class Transfer:
         self._labelled, self._layers = [], []
         device = displacement.device
         for layer in layers:
-            box = labels.bounding_box(layer.array) or (slice(0, 1),) * 3
+            box = bounding_box(layer.array) or (slice(0, 1),) * 3
             labelled = layer.geometry.part(box)
             matrix = labelled.lps_to_voxel @ affine @ grid.voxel_to_lps
             linear = torch.tensor(matrix[:3, :3], dtype=torch.float32, device=device)
             offset = torch.tensor(matrix[:3, 3], dtype=torch.float32, device=device).view(3, 1)
             values = torch.from_numpy(np.ascontiguousarray(layer.array[box], np.int32)).to(device)
             self._labelled.append(labelled)
-            self._layers.append((values, linear, offset))
+            self._layers.append((LabelMap(values), linear, offset))
 
     @classmethod
     def registered(cls, layers: list[Volume], found) -> "Transfer":
@@ -40,9 +41,15 @@ class Transfer:
 
     def vote(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Label and share of the partial volumes at ``voxels`` (3, n), coordinates on the grid: (n,), (n,)."""
-        return labels.vote(*self.carried(voxels, layer))
+        labels, there = self._carried(voxels, layer)
+        return labels.vote(there)
 
-    def carried(self, voxels, layer):
+    def ballots(self, voxels: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The partial volumes themselves: labels and weights, (8, n) each."""
+        labels, there = self._carried(voxels, layer)
+        return labels.ballots(there)
+
+    def _carried(self, voxels, layer):
         """The labelled part of a layer, and where in its voxels (3, n) the deformation brings ``voxels`` to."""
         moved = sample(self._displacement, voxels, padding="zeros").add_(voxels)
         values, linear, offset = self._layers[layer]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from RRLMedSAMEngine import intensity
 from RRLMedSAMEngine.image import Volume
-from RRLMedSAMEngine.labels import vote
+from RRLMedSAMEngine.labels import LabelMap
 from RRLMedSAMEngine.sampling import lattice, sample
 from RRLMedSAMEngine.similarity import LocalCorrelation
 from scipy import ndimage
@@ -54,7 +54,7 @@ def registration(result, atlas: Volume, labels: Volume, target: Volume, score) -
         matrix = torch.tensor(volume.geometry.lps_to_voxel, dtype=torch.float32)
         return torch.tensordot(matrix[:3, :3], moved, 1) + matrix[:3, 3].view(3, 1, 1, 1)
 
-    carried, _ = vote(torch.from_numpy(labels.array.astype(np.int32)), voxels(labels).flatten(1))
+    carried, _ = LabelMap(torch.from_numpy(labels.array.astype(np.int32))).vote(voxels(labels).flatten(1))
     windows = [intensity.find_window(v.array, what) for v, what in ((atlas, "atlas"), (target, "target"))]
     image, fixed = (torch.from_numpy(w.apply(v.array)) for w, v in zip(windows, (atlas, target)))
     correlation = LocalCorrelation(fixed, WIDTH, noise=NOISE).map(sample(image[None], voxels(atlas))[0])

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from RRLMedSAMEngine import fusion  # noqa: E402
-from RRLMedSAMEngine.labels import bounding_box, vote  # noqa: E402
+from RRLMedSAMEngine.labels import LabelMap, bounding_box  # noqa: E402
 from RRLMedSAMEngine.sampling import lattice, sample  # noqa: E402
 
 
@@ -14,7 +14,7 @@ def test_vote_is_the_argmax_of_interpolated_one_hot_maps():
     torch.manual_seed(0)
     labels = torch.randint(-2, 5, (6, 7, 8), dtype=torch.int32) * 100
     voxels = torch.rand(3, 500) * torch.tensor([[7.0], [6.0], [5.0]])
-    winner, share = vote(labels, voxels)
+    winner, share = LabelMap(labels).vote(voxels)
     values = labels.unique()
     shares = torch.stack([sample((labels == v).float()[None], voxels)[0] for v in values])
     best = shares.max(dim=0)
@@ -25,7 +25,7 @@ def test_vote_is_the_argmax_of_interpolated_one_hot_maps():
 
 def test_outside_is_background():
     labels = torch.full((4, 4, 4), 7, dtype=torch.int32)
-    winner, share = vote(labels, torch.tensor([[-2.0, 1.0], [1.0, 1.0], [1.0, 1.0]]))
+    winner, share = LabelMap(labels).vote(torch.tensor([[-2.0, 1.0], [1.0, 1.0], [1.0, 1.0]]))
     assert winner.tolist() == [0, 7] and share.tolist() == [1, 1]
 
 

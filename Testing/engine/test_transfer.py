@@ -5,9 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
-from RRLMedSAMEngine import deformation, labels  # noqa: E402
+from RRLMedSAMEngine import deformation  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
+from RRLMedSAMEngine.labels import LabelMap  # noqa: E402
 from RRLMedSAMEngine.sampling import sample  # noqa: E402
 from RRLMedSAMEngine.transfer import Transfer  # noqa: E402
 
@@ -49,7 +50,9 @@ def test_the_box_that_structures_reach_holds_all_that_is_carried():
     moved = grid.to_lps((at + sample(displacement, at, padding="zeros")).T.double().numpy())
     there = layers[0].geometry.to_voxel(moved @ affine[:3, :3].T + affine[:3, 3])
     for layer, found in zip(layers, maps):
-        expected, share = labels.vote(torch.from_numpy(layer.array.astype(np.int32)), torch.from_numpy(there.T).float())
+        expected, share = LabelMap(torch.from_numpy(layer.array.astype(np.int32))).vote(
+            torch.from_numpy(there.T).float()
+        )
         sure = (share > 0.51).numpy()  # beside a tie, where rounding decides
         assert found.any() and np.array_equal(found.reshape(-1)[sure], expected.numpy()[sure])
     box = transfer.reached(target)

@@ -11,7 +11,7 @@ import torch
 
 from .. import confidence
 from ..frame import FramedAtlas
-from ..labels import vote
+from ..labels import LabelMap
 from ..networks.model import Model
 from ..networks.velocity import integrate, to_full_grid
 from ..sampling import lattice, sample
@@ -40,12 +40,13 @@ def relabel(paths: list[Path], atlas: FramedAtlas, model: Model) -> None:
     factor = factor_for(shape)
     small = shrink(atlas.image[None], factor)[0]
     voxels = lattice(shape, np.eye(4), device)
+    known = LabelMap(atlas.labels)
     for path in paths:
         case = cases.load(path, device=device)
         field = to_full_grid(integrate(model.velocity(shrink(case.image[None], factor)[0], small)))
         displacement = factor * sample(field, (voxels - (factor - 1) / 2) / factor)
         there = voxels + displacement
-        labels, share = vote(atlas.labels, there.flatten(1))
+        labels, share = known.vote(there.flatten(1))
         agreement = confidence.agreement(case.image, sample(atlas.image[None], there)[0])
         found = cases.Case(case.image, displacement, labels.view(shape), share.view(shape) * agreement, case.mean_trust)
         cases.save(found.to("cpu"), path)

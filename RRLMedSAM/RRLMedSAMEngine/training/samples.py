@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..frame import FramedAtlas
-from ..labels import vote
+from ..labels import LabelMap
 from ..networks.candidates import NEVER, Candidates
 from ..networks.model import standardised
 from ..prior import make_prior
@@ -56,7 +56,7 @@ class Sampler:
     def __init__(self, atlas: FramedAtlas, cases: list[Path], patch, random, drawn=(), mixed=MIXED, scan_share=1.0):
         self.atlas, self.cases, self.random, self._drawn = atlas, cases, random, frozenset(drawn)
         self.mixed, self.scan_share = mixed, scan_share
-        self._pairs = PairSampler(atlas, cases, random)
+        self._labels, self._pairs = LabelMap(atlas.labels), PairSampler(atlas, cases, random)
         self.shape, self.device = atlas.image.shape, atlas.image.device
         self.patch = tuple(min(p, n) for p, n in zip(patch, self.shape))
         where = (atlas.labels > 0).nonzero()
@@ -123,7 +123,7 @@ class Sampler:
         return lattice(self.patch, matrix, self.device).add_(bent)
 
     def _carried(self, voxels):
-        return vote(self.atlas.labels, voxels.flatten(1))[0].view(self.patch)
+        return self._labels.vote(voxels.flatten(1))[0].view(self.patch)
 
     @staticmethod
     def _nearest(labels, at):

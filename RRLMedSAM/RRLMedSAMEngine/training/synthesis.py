@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from .. import filters
 from ..frame import FramedAtlas
 from ..image import read_labels
-from ..labels import vote
+from ..labels import LabelMap
 from ..networks.candidates import NEVER
 from ..networks.model import standardised
 from ..prior import make_prior
@@ -54,17 +54,17 @@ class Synthesiser:
     def draw(self) -> Sample:
         shapes = not self._maps or self.uniform(0, 1) < SHAPES
         labels = self._shapes() if shapes else self._anatomy()
-        count = int(labels.max()) + 1
+        count, known = int(labels.max()) + 1, LabelMap(labels)
         displacement = smooth_field(PATCH, self.uniform(0.2, 1) * DEFORMATION, self.random, self._device, knot=16)
         still = lattice(PATCH, np.eye(4), self._device)
         at = still + displacement
-        truth = self._carried(labels, at)
+        truth = self._carried(known, at)
         errors = smooth_field(PATCH, self.uniform(0.2, 1) * ERROR, self.random, self._device)
-        prior = make_prior(self._carried(labels, at + errors))
+        prior = make_prior(self._carried(known, at + errors))
         wanted = ((prior.structure == truth.flatten()[prior.where]) & (prior.logits > NEVER)).to(torch.float32)
         look = self._look(count)
-        atlas = self._rendered(self._carried(labels, still + self._hand()), look)
-        anatomy = self._carried(labels, at + self._hand())
+        atlas = self._rendered(self._carried(known, still + self._hand()), look)
+        anatomy = self._carried(known, at + self._hand())
         target = self._rendered(anatomy, self._look(count) if self.uniform(0, 1) < OTHER_LOOK else look)
         self._pair = Pair(target, atlas, displacement)
         framed = FramedAtlas(atlas, labels, np.arange(1, count))
@@ -120,5 +120,5 @@ class Synthesiser:
         return appearance.vary(image, self.random)
 
     @staticmethod
-    def _carried(labels, at):
-        return vote(labels, at.flatten(1))[0].view(PATCH)
+    def _carried(known, at):
+        return known.vote(at.flatten(1))[0].view(PATCH)
