@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from . import filters
+from .descent import Descent
 from .sampling import lattice, sample
 from .similarity import LocalCorrelation
 from .workgrid import WorkImage
@@ -115,14 +116,13 @@ class Aligner:
 
     def descend(self, starts: Starts, steps: int, check) -> Starts:
         """The best parameters that each start meets in ``steps`` steps of Adam."""
-        steered = torch.zeros_like(starts.parameters, requires_grad=True)  # in units of one step
-        optimiser = torch.optim.Adam([steered], lr=1.0, betas=(0.8, 0.95))
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, 0.1)
+        steered = torch.zeros_like(starts.parameters)  # in units of one step
+        descent = Descent(steered, steps)
         best = starts.parameters.clone()
         best_cost = torch.full((len(best),), np.inf, dtype=torch.float64)
         for _ in range(steps):
             check()
-            parameters = starts.parameters + steered * self.step_sizes
+            parameters = (starts.parameters + steered * self.step_sizes).requires_grad_()
             linear = starts.linear(parameters)
             value, by_linear, by_shift = self._derivative(linear.detach(), parameters.detach()[:, :3])
             prior = 0.01 * (parameters[:, 6:] / 0.25).square().mean(dim=1)
@@ -131,10 +131,8 @@ class Aligner:
             best[better], best_cost[better] = parameters.detach()[better], cost[better]
             # The images' part of the derivative is known: the surrogate has the same one.
             surrogate = prior.sum() - (by_linear * linear).sum() - (by_shift * parameters[:, :3]).sum()
-            optimiser.zero_grad()
-            surrogate.backward()
-            optimiser.step()
-            scheduler.step()
+            (slope,) = torch.autograd.grad(surrogate, parameters)
+            descent.move(steered, slope * self.step_sizes)
         return Starts(starts.rotation, starts.scale, best)
 
     def _warp(self, linear, shift):
