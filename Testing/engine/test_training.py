@@ -295,7 +295,7 @@ def test_a_general_model_goes_on_from_another_and_learns_of_a_teacher(tmp_path, 
     seen = []
     real = Distillation.loss
     monkeypatch.setattr(Distillation, "loss", lambda self, encoder: seen.append(real(self, encoder)) or seen[-1])
-    card = small_general(tmp_path / "second.rrl", 4.0, teacher="two tones", base=tmp_path / "first.rrl")
+    card = small_general(tmp_path / "second.rrl", 8.0, teacher="two tones", base=tmp_path / "first.rrl")
     assert card.training["base"] == first.training and card.training["teacher"] == "two tones"
     assert len(seen) > 1 and sorted(path.name for path in tmp_path.iterdir()) == ["first.rrl", "second.rrl"]
 
