@@ -11,15 +11,8 @@ from . import memory, nifti, ownership, segfile
 from .errors import EngineError
 from .files import patiently, writing_error
 from .image import Volume
+from .targets import FILES, has_result
 
-FILES = (
-    "labels.nii.gz",
-    "segmentation.seg.nrrd",
-    "atlas_to_target.nii.gz",
-    "target_to_atlas.nii.gz",
-    "confidence.nii.gz",
-    "report.json",
-)
 OLD = "old"  # folder of what a new result replaces, until it is there
 
 
@@ -99,7 +92,7 @@ def _exchange(new: Path, folder: Path):
 
 
 def _refuse_to_replace(folder, overwrite):
-    if not overwrite and any((folder / name).exists() for name in FILES):
+    if not overwrite and has_result(folder):
         raise Exists()
 
 

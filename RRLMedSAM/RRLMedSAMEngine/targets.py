@@ -14,6 +14,14 @@ from . import dicomheader
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".img.gz", ".img", ".gipl.gz", ".gipl")
 SEGMENTATIONS = (".seg.nrrd", ".seg.nhdr")  # images by their extension, but no targets
 DICOM = re.compile(r"(\.dcm|\.dicom|\.ima|\.\d*|)", re.IGNORECASE)  # extensions; files are called by their UID, too
+FILES = (  # of a result, in a folder of the target's name
+    "labels.nii.gz",
+    "segmentation.seg.nrrd",
+    "atlas_to_target.nii.gz",
+    "target_to_atlas.nii.gz",
+    "confidence.nii.gz",
+    "report.json",
+)
 RESULT = {"report.json", "confidence.nii.gz"}  # a folder with these files is an earlier result
 DEEPEST = 8  # folders in folders
 MOST_FILES = 100_000
@@ -58,6 +66,11 @@ def unique_names(paths, taken=()) -> list[str]:
             names[number] = f"{name} ({count})"
         used.add(names[number].casefold())
     return names
+
+
+def has_result(folder, name: str = "") -> bool:
+    """Whether a ``folder``, or the one in it with this ``name``, has one of a result's files."""
+    return any(os.path.exists(os.path.join(folder, name, file)) for file in FILES)
 
 
 def find_targets(folder: str) -> list[str]:

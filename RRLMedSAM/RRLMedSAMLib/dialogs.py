@@ -1,6 +1,7 @@
-"""The questions for files and folders. Each opens a window: they are asked on a click on a button that says so.
+"""The questions for files and folders, and those that have more answers than yes and no.
 
-While the application is tested nothing opens, and the answer is None: nobody is there to click.
+Each opens a window, on a click on a button that says so. While the application is tested nothing opens, and the answer
+is None: nobody is there to click.
 """
 
 import qt
@@ -36,3 +37,17 @@ def _chosen(dialog):
     files = dialog.selectedFiles()
     dialog.deleteLater()
     return files[0] if isAccepted else None
+
+
+def chosenAnswer(widget, question, answers):
+    """The one of the ``answers``, texts, that the user clicks; None for *Cancel*."""
+    box = qt.QMessageBox(widget.window())
+    box.setIcon(qt.QMessageBox.Question)
+    box.setText(question)
+    buttons = [box.addButton(answer, qt.QMessageBox.AcceptRole) for answer in answers]
+    box.setDefaultButton(box.addButton(qt.QMessageBox.Cancel))
+    if not slicer.app.testingEnabled():
+        box.exec_()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    return next((answer for answer, button in zip(answers, buttons) if button == clicked), None)

@@ -4,7 +4,7 @@ from .messages import _, stageText, timeText
 from .review import isDoubtful, rankedStructures
 
 DONE, DOUBTFUL = "\u2713", "\u26a0"  # a tick and a warning sign: told without colours
-MOST_NAMES = 3  # told of targets that failed for the same reason
+MOST_NAMES = 3  # told of targets of which the same is said
 
 
 def namedStructures(entry):
@@ -50,11 +50,27 @@ def endText(entries):
         if entry.state == "failed":
             namesOf.setdefault(str(entry.error), []).append(entry.name)
     for reason, names in namesOf.items():
-        shown, count = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
-        if count > 0:
-            shown = _("{names} and {count} more").format(names=shown, count=count)
-        texts.append(f"{shown}: {reason}")
+        texts.append(f"{_names(names)}: {reason}")
     return "\n".join(texts)
+
+
+def _names(names):
+    """The first of them, and how many more there are."""
+    shown, count = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+    return _("{names} and {count} more").format(names=shown, count=count) if count > 0 else shown
+
+
+def doneAnswers():
+    """What can be done about targets that have results already: skip them, or replace these."""
+    return [_("Skip them"), _("Replace the results")]
+
+
+def doneQuestion(done, count):
+    """Asked before a start: of ``count`` targets those in ``done`` have results in the output folder."""
+    return _(
+        "{done} of {count} targets have results in the output folder already: {names}.\n\nSkip these targets, or "
+        "replace the results? What you have corrected and saved in their folders is replaced, too."
+    ).format(done=len(done), count=count, names=_names([entry.name for entry in done]))
 
 
 def actionTexts(entry, canRetry):

@@ -2,20 +2,18 @@
 
 import os
 
-import qt
 import slicer
-from RRLMedSAMEngine.targets import find_targets
+from RRLMedSAMEngine.targets import find_targets, has_result
 
-from .dialogs import chosenFolder, chosenNewFile
-from .entrytexts import actionTexts, endText, namedStructures, qualityText, stateText
+from .dialogs import chosenAnswer, chosenFolder, chosenNewFile
+from .entrytexts import doneAnswers, doneQuestion, endText, namedStructures
 from .errors import RunError
 from .loading import loadResult
 from .messages import _
 from .resulttable import addToTable, saveTable, tableNode
 from .sceneinput import images
 from .worklist import Worklist
-
-TARGET, STATE, QUALITY, ACTION = range(4)
+from .worklisttable import WorklistTable
 
 
 class WorklistView:
@@ -30,16 +28,9 @@ class WorklistView:
         self.ui, self.logic = ui, logic
         self._atlas, self._engagement, self._onShow = atlas, engagement, onShow
         self._onChanged, self._install = onChanged, install
-        self.worklist = Worklist(logic, self._showEntry, self._onFinished, self._onEnded)
+        self.worklist = Worklist(logic, self._onEntryChanged, self._onFinished, self._onEnded)
         self._parameterNode = None
-        self._shown = []  # the entries of the table's rows
-        table = ui.worklistTable
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Target"), _("State"), _("Quality"), ""])
-        table.horizontalHeader().setSectionResizeMode(TARGET, qt.QHeaderView.Stretch)
-        for column in (STATE, QUALITY, ACTION):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        table.itemChanged.connect(self.onItemChanged)
+        self._table = WorklistTable(ui.worklistTable, self.worklist, self.onAction, self.update)
         ui.worklistFolderButton.clicked.connect(self.onFolderButton)
         ui.worklistRemoveButton.clicked.connect(self.onRemoveButton)
         ui.worklistOutputButton.clicked.connect(self.onOutputButton)
@@ -58,7 +49,7 @@ class WorklistView:
     def forget(self):
         """The scene is closed: what runs is ended, and the list begins anew."""
         self.worklist.clear()
-        self._fill()
+        self._table.fill()
 
     # ------------------------------------------------------------ buttons
 
@@ -80,8 +71,7 @@ class WorklistView:
         self.update()
 
     def onRemoveButton(self, _checked=False):
-        rows = {index.row() for index in self.ui.worklistTable.selectionModel().selectedRows()}
-        for entry in [self._shown[row] for row in rows]:
+        for entry in self._table.selected():
             if entry.path is not None:
                 self.worklist.remove(entry)
         self.update()
@@ -91,21 +81,30 @@ class WorklistView:
         if folder is not None:
             self._parameterNode.worklistOutput = folder
 
-    def onItemChanged(self, item):
-        if item.column() == TARGET:
-            self._shown[item.row()].isChecked = item.checkState() == qt.Qt.Checked
-            self.update()
-
     def onStartButton(self, _checked=False):
-        self.start([entry for entry in self.worklist.entries if entry.isChecked])
+        entries = [entry for entry in self.worklist.entries if entry.isChecked]
+        done = [entry for entry in entries if entry.path and has_result(self._parameterNode.worklistOutput, entry.name)]
+        if not done:
+            self.start(entries)
+            return
+        skip, replace = doneAnswers()
+        answer = chosenAnswer(self.ui.worklistButton, doneQuestion(done, len(entries)), [skip, replace])
+        if answer == replace:
+            self.start(entries, overwrite=True)
+        elif answer == skip and len(done) < len(entries):
+            self.start([entry for entry in entries if entry not in done])
+        elif answer == skip:
+            self._say(_("Nothing is left to be segmented."))
 
-    def start(self, entries):
+    def start(self, entries, overwrite=False):
+        """Segments the entries; ``overwrite``: whether results in the output folder are replaced."""
         chosen = self._parameterNode
         try:
             self.worklist.start(
                 entries,
                 *self._atlas(),
                 outputFolder=chosen.worklistOutput,
+                overwrite=overwrite,
                 effort=chosen.effort.value,
                 device=chosen.device.value,
                 model=chosen.model,
@@ -156,9 +155,8 @@ class WorklistView:
         if self._parameterNode is None:
             return
         self.worklist.setVolumes([node for node in images() if node is not self._atlas()[0]])
-        self._fill()
-        for row, entry in enumerate(self._shown):
-            self._showAction(entry, row)
+        self._table.fill()
+        self._table.showActions()
         hasFiles = any(entry.path for entry in self.worklist.entries)
         obstacle = self._obstacle()
         self.ui.worklistButton.setEnabled(obstacle is None)
@@ -182,56 +180,8 @@ class WorklistView:
             return _("Choose an existing output folder for the results of the files.")
         return None
 
-    def _fill(self):
-        """The rows in line with the entries, if they are others."""
-        table, entries = self.ui.worklistTable, self.worklist.entries
-        if entries == self._shown and all(
-            table.item(row, TARGET).text() == entry.name for row, entry in enumerate(entries)
-        ):
-            return
-        self._shown = list(entries)
-        wasBlocked = table.blockSignals(True)
-        table.setRowCount(0)
-        table.setRowCount(len(entries))
-        for row, entry in enumerate(entries):
-            for column in (TARGET, STATE, QUALITY):
-                table.setItem(row, column, qt.QTableWidgetItem(""))
-            name = table.item(row, TARGET)
-            name.setText(entry.name)
-            name.setToolTip(entry.name if entry.path is None else entry.path)
-            name.setCheckState(qt.Qt.Checked if entry.isChecked else qt.Qt.Unchecked)
-        table.blockSignals(wasBlocked)
-        for entry in entries:
-            self._showEntry(entry)
-
-    def _showEntry(self, entry):
-        """Brings the entry's row up to date; called with each of its changes."""
-        if entry not in self._shown:
-            return
-        table, row = self.ui.worklistTable, self._shown.index(entry)
-        wasBlocked = table.blockSignals(True)
-        table.item(row, STATE).setText(stateText(entry))
-        table.item(row, STATE).setToolTip(str(entry.error) if entry.error is not None else stateText(entry))
-        table.item(row, QUALITY).setText(qualityText(entry))
-        table.item(row, QUALITY).setToolTip(_("How many structures to look at: those whose confidence is below 70 %."))
-        table.blockSignals(wasBlocked)
-        self._showAction(entry, row)
-
-    def _showAction(self, entry, row):
-        """The button of a row, which does what suits the row's state."""
-        table = self.ui.worklistTable
-        if entry.state == "new":
-            table.removeCellWidget(row, ACTION)
-            return
-        button = table.cellWidget(row, ACTION)
-        if button is None:
-            button = qt.QToolButton()
-            button.clicked.connect(lambda _checked=False: self.onAction(entry))
-            table.setCellWidget(row, ACTION, button)
-        text, toolTip = actionTexts(entry, self.worklist.canRetry)
-        button.setText(text)
-        button.setToolTip(toolTip)
-        button.setEnabled(entry.isActive or entry.state == "finished" or self.worklist.canRetry)
+    def _onEntryChanged(self, entry):
+        self._table.showEntry(entry)
 
     def _onFinished(self, entry):
         if entry.segmentation is not None:  # until it is shown: all targets' results would be drawn over each other
@@ -243,7 +193,12 @@ class WorklistView:
         self._say(endText(self.worklist.entries))
         self._onChanged()
         if withoutTorch and self._parameterNode is not None:
-            self._install(lambda: self.start(withoutTorch))
+            self._install(lambda: self._retry(withoutTorch))
+
+    def _retry(self, entries):
+        for entry in entries:
+            self.worklist.retry(entry)
+        self._onChanged()
 
     def _say(self, text):
         self.ui.worklistStatusLabel.setText(text)

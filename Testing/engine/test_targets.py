@@ -225,3 +225,12 @@ def test_blank_lines_in_the_table_do_no_harm(tmp_path):
     summary.add(table, "two", {"structures": [row]})
     lines = table.read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[0] for line in lines] == ["target", "one", "two"]
+
+
+def test_a_folder_with_any_of_a_results_files_has_a_result(tmp_path):
+    assert not targets.has_result(tmp_path) and not targets.has_result(str(tmp_path), "case")
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "notes.txt").write_text("")
+    assert not targets.has_result(str(tmp_path), "case")
+    (tmp_path / "case" / targets.FILES[0]).write_text("")
+    assert targets.has_result(str(tmp_path), "case") and not targets.has_result(tmp_path)

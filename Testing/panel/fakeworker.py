@@ -97,12 +97,12 @@ def answer(request):
 
 
 def answerFile(request):
-    """Writes the atlas's labels as the result of a file, unless there is one."""
+    """Writes the atlas's labels as the result of a file, unless there is one that may not be replaced."""
     folder = Path(request.output) / request.name
-    if folder.exists():
+    if folder.exists() and not request.overwrite:
         tell(protocol.Failed(request.id, "exists", "There is a result already.", "Choose another folder."))
         return
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     labels = np.load(Path(request.folder) / request.atlas_labels.file)
     volume = Volume(labels, Geometry(np.array(request.atlas_labels.voxel_to_lps), labels.shape))
     structures = [segfile.Structure(s.label, s.name, s.colour, s.tags) for s in request.structures]

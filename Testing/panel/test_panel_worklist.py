@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import shutil
 import time
 
 import dicomseg
@@ -15,7 +16,7 @@ import slicer
 import slicer.util
 from driver import Driver
 from host.events import pump, screenshot
-from RRLMedSAMLib import entrytexts, worklistview
+from RRLMedSAMLib import dialogs, entrytexts, worklisttable, worklistview
 from RRLMedSAMLib.resulttable import tableNode
 
 SHAPE = (20, 24, 28)
@@ -79,7 +80,7 @@ def states(user):
 
 
 def button(user, row):
-    return user.ui.worklistTable.cellWidget(row, worklistview.ACTION)
+    return user.ui.worklistTable.cellWidget(row, worklisttable.ACTION)
 
 
 def run(user, until=None):
@@ -450,11 +451,102 @@ def test_a_folder_that_cannot_be_read_is_told(user, tmp_path, monkeypatch):
     assert "cannot be read" in text and text.endswith("Choose another one.")
 
 
-def test_existing_results_of_files_are_not_replaced(user, files, monkeypatch):
+@pytest.fixture
+def answers(monkeypatch):
+    """The questions that were asked; ``answers.number``: which answer the user gives, None for Cancel."""
+
+    class Asked(list):
+        number = None
+
+    asked = Asked()
+
+    def chosen(_widget, question, answers):
+        asked.append(question)
+        return None if asked.number is None else answers[asked.number]
+
+    monkeypatch.setattr(worklistview, "chosenAnswer", chosen)
+    return asked
+
+
+def marked(output):
+    """Marks the results in the output folder; returns a function that gives the names of those that are still there."""
+    for folder in output.iterdir():
+        (folder / "report.json").write_text("corrected")
+    return lambda: {folder.name for folder in output.iterdir() if (folder / "report.json").read_text() == "corrected"}
+
+
+def test_existing_results_of_files_are_asked_about_and_kept_on_cancel(user, files, monkeypatch, answers):
     addFolder(user, files, monkeypatch)
     run(user)
+    assert not answers
+    kept = marked(files[1])
+    user.ui.worklistButton.click()
+    assert not user.logic.isBusy and len(kept()) == 3
+    assert len(answers) == 1 and answers[0].startswith("3 of 3 targets") and ", a, b." in answers[0]
+
+
+def test_targets_with_results_are_skipped(user, files, monkeypatch, answers):
+    addFolder(user, files, monkeypatch)
     run(user)
-    assert states(user)[4:] == ["failed"] * 3 and "already" in user.ui.worklistStatusLabel.text
+    kept, answers.number = marked(files[1]), 0
+    shutil.rmtree(files[1] / "b")
+    run(user)
+    assert answers[0].startswith("2 of 3 targets") and len(kept()) == 2 and (files[1] / "b" / "report.json").exists()
+    run(user)
+    assert len(kept()) == 2 and user.ui.worklistStatusLabel.text == "Nothing is left to be segmented."
+
+
+def test_results_are_replaced_if_the_user_says_so(user, files, monkeypatch, answers):
+    addFolder(user, files, monkeypatch)
+    run(user)
+    kept, answers.number = marked(files[1]), 1
+    run(user)
+    assert states(user)[4:] == ["finished"] * 3 and not kept()
+
+
+def test_a_result_that_appears_meanwhile_is_not_replaced(user, files, monkeypatch, answers):
+    addFolder(user, files, monkeypatch)
+    run(user)
+    kept = marked(files[1])
+    user.panel.worklist.start(entries(user)[4:])
+    user.wait(lambda: not user.logic.isBusy, 60)
+    assert states(user)[4:] == ["failed"] * 3 and "already" in user.ui.worklistStatusLabel.text and len(kept()) == 3
+
+
+def test_the_question_is_answered_by_its_buttons(user, monkeypatch):
+    def ask():
+        return dialogs.chosenAnswer(user.ui.worklistButton, "What now?", ["This", "That"])
+
+    assert ask() is None  # nothing opens while the application is tested
+    monkeypatch.setattr(slicer.app, "_isTesting", False)
+
+    def answered(click):
+        def act():
+            box = qt.QApplication.activeModalWidget()
+            click(box, {button.text.replace("&", ""): button for button in box.buttons()})
+
+        qt.QTimer.singleShot(0, act)
+        return ask()
+
+    assert answered(lambda box, buttons: buttons["That"].click()) == "That"
+    assert answered(lambda box, buttons: buttons["This"].click()) == "This"
+    assert answered(lambda box, buttons: buttons["Cancel"].click()) is None
+    assert answered(lambda box, buttons: box.reject()) is None
+
+
+def test_when_what_is_missing_is_installed_the_list_goes_on_as_it_was_begun(user, files, monkeypatch, answers):
+    addFolder(user, files, monkeypatch)
+    run(user)
+    kept, answers.number = marked(files[1]), 1
+    user.worker("notorch")
+    install = []
+    monkeypatch.setattr(user.panel.worklist, "_install", install.append)
+    run(user)
+    assert states(user)[4:] == ["failed"] * 3 and len(kept()) == 3
+    user.worker("good")
+    install[0]()
+    user.wait(lambda: not user.logic.isBusy, 60)
+    assert states(user)[4:] == ["finished"] * 3 and not kept()
 
 
 def test_a_full_disk_stops_the_list_is_told_once_and_earlier_results_stay(user, files, monkeypatch):
@@ -505,5 +597,5 @@ def test_the_section_fits_a_narrow_panel(user, files, monkeypatch, tmp_path):
     screenshot(user.window, tmp_path / "worklist.png")
     assert user.window.width == 320
     table = user.ui.worklistTable
-    assert table.cellWidget(0, worklistview.ACTION) is None  # nothing can be done about a new one
+    assert table.cellWidget(0, worklisttable.ACTION) is None  # nothing can be done about a new one
     assert table.columnWidth(0) > 80 and not table.horizontalScrollBar().visible
