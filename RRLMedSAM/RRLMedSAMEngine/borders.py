@@ -23,8 +23,8 @@ class Borders:
     def __init__(self, transfer: Transfer, found, geometry: Geometry, check, *, patches=True, second=None):
         """``found``: the `Registered` pair that ``transfer`` is of. ``geometry``: of the maps. ``check()`` is called
         meanwhile. ``patches``: whether they vote; otherwise the partial volumes of the deformed labels do. ``second``:
-        another atlas's `Transfer` and `Registered` pair with the same target, whose patches vote too; it has one layer,
-        as the first then.
+        another atlas's `Transfer` and `Registered` pair with the same target, whose patches vote too; both have one
+        layer then.
         """
         self._transfer, self._found, self._geometry, self._check = transfer, found, geometry, check
         self._patches, self._second = patches, second
@@ -74,6 +74,7 @@ class Borders:
         ballots = self._polled(maps, within)
         for held, ballot in zip(maps, ballots):
             held.reshape(-1)[ballot.where] = ballot.candidates[0]
+        self.__dict__.pop("_others", None)  # as large as the target, and not needed again
         return ballots
 
     def widened(self, maps, ballots) -> list[Ballot]:
@@ -120,12 +121,12 @@ class Borders:
         offsets = votes[0].offsets
         ranked = [[] for _ in maps]
         for part in _parts(len(index), fusion.ELEMENTS // (len(offsets) * len(votes))):
-            places = [transfer.located(index[part], self._geometry) for transfer, _ in opinions]
-            distances = [v.distances(at - f.margin, self._check) for v, at, (_, f) in zip(votes, places, opinions)]
+            voxels = [transfer.located(index[part], self._geometry) for transfer, _ in opinions]
+            distances = [v.distances(at - f.margin, self._check) for v, at, (_, f) in zip(votes, voxels, opinions)]
             distances = torch.cat(distances)
             for layer, ballots in enumerate(ranked):
                 candidates = torch.cat(
-                    [transfer.around(at, offsets, layer, self._check) for (transfer, _), at in zip(opinions, places)]
+                    [transfer.around(at, offsets, layer, self._check) for (transfer, _), at in zip(opinions, voxels)]
                 )
                 weights = fusion.weights(distances, offsets * len(votes), candidates != SILENT)
                 found_here = fusion.ranking(candidates, weights, likelihood.CANDIDATES)

@@ -2,10 +2,11 @@
 
 import torch
 
-from . import filters
+from . import filters, workgrid
 
 WIDTH = 7  # voxels of the window in which the images are compared
 NOISE = 0.04  # standard deviation (of intensities 0..1) below which a difference means nothing
+NEAR_MM = 12.0  # around structures: farther away it does not matter where images differ
 
 
 def agreement(target: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
@@ -22,3 +23,13 @@ def agreement(target: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
     correlation = covariance**2 / (variance_t * variance_w).clamp_min(1e-12)
     variance = torch.maximum(variance_t, variance_w)
     return ((variance * correlation + NOISE**2) / (variance + NOISE**2)).clamp(0, 1)
+
+
+def near(labels, grid, device) -> torch.Tensor:
+    """1 where doubt may be shown, in the label maps' structures and up to `NEAR_MM` around, else 0: (k, j, i)."""
+    return workgrid.near_structures(labels, grid, device, NEAR_MM)
+
+
+def only_near(agreement: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+    """The agreement where it is `near` structures, and 1 elsewhere."""
+    return torch.where(near > 0, agreement, 1.0)

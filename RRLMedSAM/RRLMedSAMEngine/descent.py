@@ -12,7 +12,7 @@ LAST = 0.1  # of the first step's length
 
 
 class Descent:
-    """Of ``parameters``, any shape, in a number of ``steps``. A step moves each of them by 1 at most, or nearly so."""
+    """Of ``parameters``, any shape, in a number of ``steps``. A step moves each of them by about 1."""
 
     def __init__(self, parameters: torch.Tensor, steps: int):
         self._mean, self._square = torch.zeros_like(parameters), torch.zeros_like(parameters)

@@ -69,7 +69,7 @@ def plurality(labels: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor
     left = total.clone()
     # Once no label still uncounted can win, the rest need no counting: two or three rounds as a rule.
     while bool((left > best_weight).any()):
-        largest = remaining.max(dim=0, keepdim=True).indices  # argmax says the same, and takes a processor longer
+        largest = remaining.max(dim=0, keepdim=True).indices  # argmax gives the same, but is slower on a CPU
         candidate = labels.gather(0, largest)[0]
         same = labels == candidate
         weight = (remaining * same).sum(dim=0)

@@ -87,9 +87,21 @@ class Geometry:
         """(..., 3) LPS mm -> (..., 3) voxel coordinates (i, j, k)."""
         return np.asarray(points) @ self.lps_to_voxel[:3, :3].T + self.lps_to_voxel[:3, 3]
 
+    def box_around(self, points, reach_mm: float = 0.0) -> tuple[slice, slice, slice]:
+        """The voxels, slices along k, j, i, around ``points`` (n, 3) in LPS mm and ``reach_mm`` around these; at least
+        one voxel, even where none is there."""
+        at = self.to_voxel(points)
+        reach = reach_mm * np.linalg.norm(self.lps_to_voxel[:3, :3], axis=1)  # in voxels along i, j, k
+        first = np.clip(np.floor(at.min(axis=0) - reach), 0, self.size_ijk - 1).astype(int)
+        stop = np.clip(np.ceil(at.max(axis=0) + reach) + 1, first + 1, self.size_ijk).astype(int)
+        return tuple(slice(*ends) for ends in zip(first.tolist()[::-1], stop.tolist()[::-1]))
+
     def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
         """Whether every voxel of the other grid lies where this one's does."""
-        return self.shape == other.shape and bool(np.allclose(self.corners, other.corners, atol=tolerance_mm))
+        corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * self.size_ijk
+        return self.shape == other.shape and bool(
+            np.allclose(self.to_lps(corners), other.to_lps(corners), atol=tolerance_mm)
+        )
 
     def overlaps(self, other: "Geometry") -> bool:
         """Whether the fields of view share space: a lattice of points of each, tested in the other."""

@@ -63,16 +63,18 @@ class LabelMap:
         return torch.stack(candidates), torch.stack(weights)
 
     def _located(self, voxels):
-        """The first voxel of each point's cell: its flat index (n,), and its coordinates (3, n) where it has any."""
+        """The first voxel of each point's cell: its flat index (n,), for points outside that of an outermost cell, and
+        its coordinates (3, n), which may lie outside."""
         base = voxels.floor()
         at = [(b.long() + AIR).clamp_(0, n - 1) for b, n in zip(base, self._cells)]
         return sum(a.mul_(s) for a, s in zip(at, self._strides)), base
 
 
 def _mixed(padded):
-    """Whether the cell that begins at a voxel holds more than one label: (k, j, i) bool. At the last ones none does."""
+    """Whether the cell that begins at a voxel holds more than one label: (k, j, i) bool. At the last voxels, where none
+    begins, it means nothing."""
     mixed = torch.zeros(padded.shape, dtype=torch.bool, device=padded.device)
-    for axis in range(3):  # of edges, then of faces, then of cells: the one at its beginning, the one at its end, both
+    for axis in range(3):  # edges first, then faces, then cells: mixed where one of their two ends is, or both differ
         n = padded.shape[axis] - 1
         held = mixed.narrow(axis, 0, n)
         held |= mixed.narrow(axis, 1, n).clone()

@@ -12,6 +12,7 @@ from .borders import Borders
 from .checks import check_image, check_labels
 from .deformation import Deformation, slabs
 from .image import Volume
+from .labels import bounding_box
 from .memory import peak_gb
 from .progress import Progress
 from .sampling import sample
@@ -141,15 +142,19 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
         borders.refine_with_model(maps, certainty, ask, rounds)
     else:
         borders.refine(maps, certainty)
-    shown = torch.stack([confidence.agreement(found.target.image, found.warped), stretch])
-    # Where no structure comes to lie nothing is in doubt.
+    labels = [Volume(m.astype(layer.array.dtype), geometry) for m, layer in zip(maps, atlas_labels)]
     evidence = review.Evidence(certainty, np.full_like(certainty, 100), np.zeros_like(certainty))
-    box = transfer.reached(geometry)
+    grid = found.target.grid
+    near = confidence.near(labels, grid, stretch.device)
+    box = bounding_box(near.cpu().numpy())
+    if box is None:
+        return labels, evidence
+    shown = torch.stack([confidence.only_near(confidence.agreement(found.target.image, found.warped), near), stretch])
+    box = geometry.box_around(grid.part(box).corners, found.target.spacing)
     sure, agreement, stretched = (held[box] for held in (certainty, evidence.agreement, evidence.stretch))
     for slab, part in slabs(geometry.part(box)):
         clock.check()
-        near = sample(shown, transfer.voxels(part) - found.margin).view(len(shown), *part.shape).cpu().numpy()
-        sure[slab] = np.rint(sure[slab] * near[0])
-        agreement[slab], stretched[slab] = np.rint(100 * near)
-    labels = [m.astype(layer.array.dtype) for m, layer in zip(maps, atlas_labels)]
-    return [Volume(m, geometry) for m in labels], evidence
+        here = sample(shown, transfer.voxels(part) - found.margin).view(len(shown), *part.shape).cpu().numpy()
+        sure[slab] = np.rint(sure[slab] * here[0])
+        agreement[slab], stretched[slab] = np.rint(100 * here)
+    return labels, evidence

@@ -127,7 +127,9 @@ def _around(atlas, target, case, box, step, clock):
     warped = registration.warped(moving, case.affine, moved, fixed.grid)
     borders = Borders(transfer, _Pair(fixed, warped), part, clock.check)
     borders.refine(maps, certainty, within=distance > MOVED)
-    agreement = sample(confidence.agreement(fixed.image, warped)[None], voxels)[0].view(part.shape).cpu().numpy()
+    near = confidence.near([Volume(m, part) for m in maps], fixed.grid, step.device)
+    agreement = confidence.only_near(confidence.agreement(fixed.image, warped), near)
+    agreement = sample(agreement[None], voxels)[0].view(part.shape).cpu().numpy()
     certainty = np.rint(certainty * agreement).astype(np.uint8)
     return _constrained(maps, certainty, distance > MOVED, case, box)
 

@@ -24,7 +24,7 @@ MOST_VOXELS = 2e6  # of a structure's box; every second or third voxel of a larg
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
     """On the target's grid (k, j, i), uint8. ``confidence`` and ``agreement`` of the images: percent. ``stretch``: the
-    |log| of the change of volume under the deformation, in percent.
+    |log| of the change of volume under the deformation, in percent. Far from all structures 100, 100 and 0.
     """
 
     confidence: np.ndarray

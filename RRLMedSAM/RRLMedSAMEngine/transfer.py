@@ -10,8 +10,6 @@ from .image import Volume
 from .labels import LabelMap, bounding_box
 from .sampling import lattice, places, sample
 
-AROUND = 4  # voxels of the work grid around carried structures in which whoever votes may still see one
-
 
 class Transfer:
     """Carries label maps from the atlas to a target.
@@ -25,13 +23,16 @@ class Transfer:
         self._labelled, self._layers = [], []
         device = displacement.device
         for layer in layers:
-            box = bounding_box(layer.array) or (slice(0, 1),) * 3
+            box = bounding_box(layer.array)
+            if box:
+                self._labelled.append(layer.geometry.part(box))
+            else:
+                box = (slice(0, 1),) * 3
             labelled = layer.geometry.part(box)
             matrix = labelled.lps_to_voxel @ affine @ grid.voxel_to_lps
             linear = torch.tensor(matrix[:3, :3], dtype=torch.float32, device=device)
             offset = torch.tensor(matrix[:3, 3], dtype=torch.float32, device=device).view(3, 1)
             values = torch.from_numpy(np.ascontiguousarray(layer.array[box], np.int32)).to(device)
-            self._labelled.append(labelled)
             self._layers.append((LabelMap(values), linear, offset))
 
     @classmethod
@@ -56,15 +57,13 @@ class Transfer:
         return values, (linear @ moved).add_(offset)
 
     def reached(self, geometry: Geometry) -> tuple[slice, slice, slice]:
-        """The box of ``geometry`` (slices along k, j, i) outside of which no structure comes to lie."""
+        """The box of ``geometry``, slices along k, j, i, outside of which no structure is carried to."""
+        if not self._labelled:
+            return (slice(0, 1),) * 3
         back = np.linalg.inv(self._affine)
-        corners = [labelled.part([slice(-1, n + 1) for n in labelled.shape]).corners for labelled in self._labelled]
-        at = geometry.to_voxel(np.concatenate(corners) @ back[:3, :3].T + back[:3, 3])
-        far = self._grid.spacing[0] * (float(filters.length(self._displacement).max()) + AROUND)
-        reach = far * np.linalg.norm(geometry.lps_to_voxel[:3, :3], axis=1)  # in voxels along i, j, k
-        first = np.clip(np.floor(at.min(axis=0) - reach), 0, geometry.size_ijk - 1).astype(int)
-        stop = np.clip(np.ceil(at.max(axis=0) + reach) + 1, first + 1, geometry.size_ijk).astype(int)
-        return tuple(slice(*ends) for ends in zip(first.tolist()[::-1], stop.tolist()[::-1]))
+        corners = np.concatenate([part.part([slice(-1, n + 1) for n in part.shape]).corners for part in self._labelled])
+        reach_mm = self._grid.spacing[0] * float(filters.length(self._displacement).max())
+        return geometry.box_around(corners @ back[:3, :3].T + back[:3, 3], reach_mm)
 
     def warped(self, geometry: Geometry, check) -> tuple[list[np.ndarray], np.ndarray]:
         """The layers' labels on ``geometry``, and the smallest of their shares as uint8 percent: (k, j, i)."""

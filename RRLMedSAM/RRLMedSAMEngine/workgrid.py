@@ -145,12 +145,12 @@ def to_work_grid(volume: Volume, window: Window, spacing: float, box, device) ->
     return WorkImage(image, grid, foreground, cut)
 
 
-def near_structures(labels: list[Volume], grid: Geometry, device) -> torch.Tensor:
-    """1 in and within about `NEAR_MM` of the labelled structures, else 0: (k, j, i) float32 on ``grid``."""
+def near_structures(labels: list[Volume], grid: Geometry, device, near_mm: float = NEAR_MM) -> torch.Tensor:
+    """1 in and within about ``near_mm`` of the labelled structures, else 0: (k, j, i) float32 on ``grid``."""
     near = torch.zeros(grid.shape, device=device)
     for layer in labels:
         near += torch.from_numpy(nearest(layer.array, layer.geometry, grid) != 0).to(device)
-    sigma = NEAR_MM / 2 / grid.spacing[0]
+    sigma = near_mm / 2 / grid.spacing[0]
     return (filters.gaussian(near.clamp_max(1), float(sigma)) > 0.02).to(torch.float32)
 
 

@@ -9,10 +9,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from enginekit import SPACING, phantom  # noqa: E402
-from RRLMedSAMEngine import intensity, likelihood, pipeline, plan  # noqa: E402
+from RRLMedSAMEngine import confidence, intensity, likelihood, pipeline, plan  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
+from scipy import ndimage  # noqa: E402
 
 
 def volumes(shape=(36, 34, 38), bend_mm=0.0):
@@ -175,3 +176,36 @@ def test_progress_rises_and_cancel_is_heard_in_every_stage():
         reached = []
         with pytest.raises(Cancelled):
             run(progress=lambda s, *_: reached.append(s), cancelled=lambda stage=stage: stage in reached)
+
+
+def alone(value):
+    return Volume(np.where(LABELS.array == value, value, 0).astype(np.uint8), LABELS.geometry)
+
+
+def distance_mm(labels):
+    return ndimage.distance_transform_edt(labels == 0, LABELS.geometry.spacing[::-1])
+
+
+def test_doubt_is_shown_near_structures_alone():
+    random = np.random.default_rng(3)
+    spoiled = Volume((ATLAS.array + 150 * random.normal(size=ATLAS.array.shape)).astype(np.int16), ATLAS.geometry)
+    result = run(target=spoiled, labels=[alone(4)])
+    distance = distance_mm(result.labels[0].array)
+    assert (result.confidence.array[distance > confidence.NEAR_MM + 8] == 100).all()
+    assert result.confidence.array[(distance > 0) & (distance < confidence.NEAR_MM - 4)].mean() < 90
+
+
+def test_a_structure_that_others_vote_for_far_from_the_carried_ones_is_as_doubtful_as_it_looks(monkeypatch):
+    """A second atlas's patches may find it where the first one's registration has nothing."""
+    random = np.random.default_rng(3)
+    spoiled = Volume((ATLAS.array + 150 * random.normal(size=ATLAS.array.shape)).astype(np.int16), ATLAS.geometry)
+    far = np.unravel_index(distance_mm(alone(4).array).argmax(), LABELS.array.shape)
+    there = tuple(slice(max(n - 2, 0), n + 3) for n in far)
+
+    def refine(_borders, maps, _certainty, within=None):
+        maps[0][there] = 4
+
+    monkeypatch.setattr(pipeline.Borders, "refine", refine)
+    result = run(target=spoiled, labels=[alone(4)])
+    assert result.labels[0].array[far] == 4 and distance_mm(alone(4).array)[far] > 2 * confidence.NEAR_MM
+    assert result.confidence.array[there].mean() < 90

@@ -61,7 +61,7 @@ def test_the_box_that_structures_reach_holds_all_that_is_carried():
     assert outside.mean() > 0.3 and (certainty[outside] == 100).all() and (certainty < 100).any()
 
 
-def test_structures_that_lie_beside_the_target_reach_a_voxel_of_it_at_most():
+def test_nothing_is_carried_to_a_target_that_lies_beside():
     transfer, *_, target = carrier([(20, 20, 8)])
     beside = target.part([slice(1000, 1040), slice(0, 60), slice(0, 60)])
     maps, certainty = transfer.warped(beside, lambda: None)
@@ -75,3 +75,4 @@ def test_a_layer_without_a_structure_carries_nothing():
     assert not alone.warped(target, lambda: None)[0][0].any()
     found = both.warped(target, lambda: None)[0]
     assert not found[0].any() and np.array_equal(found[1], transfer.warped(target, lambda: None)[0][0])
+    assert both.reached(target) == transfer.reached(target)  # nothing is looked for where no structure is
