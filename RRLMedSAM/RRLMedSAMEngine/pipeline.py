@@ -1,6 +1,7 @@
 """A run from atlas and target to labels and deformation: the order of the stages, and nothing else."""
 
 import dataclasses
+import functools
 import os
 
 import numpy as np
@@ -77,7 +78,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         twin = known.mirrored(clock.check)
 
     def attempt(step):
-        learned = model and known.learned(model[0], step.device)
+        learned = functools.partial(known.learned, model[0], step.device) if model else None
         atlases = 2 if twin else 1
         asked = rounds + atlases - 1 if model else 0
         after = pairwise.INVERSE_COST + TRANSFER_COST * atlases + MODEL_COST * asked
@@ -124,7 +125,10 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
 
 def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock):
-    """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid."""
+    """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid.
+
+    ``learned()``: gives the `Learned` model, made ready when it is first asked; or None.
+    """
     clock.enter("transfer")
     geometry = target.geometry
     transfer = Transfer.registered(atlas_labels, found)
@@ -132,8 +136,9 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
 
     def ask(labels):
         clock.enter("network")
-        cost = MODEL_COST * found.target.image.numel() / learned.checks
-        votes = learned.masks(found, labels, geometry, lambda: clock.advance(cost))
+        model = learned()
+        cost = MODEL_COST * found.target.image.numel() / model.checks
+        votes = model.masks(found, labels, geometry, lambda: clock.advance(cost))
         clock.enter("transfer")
         return [masks.refined for masks in votes]
 
