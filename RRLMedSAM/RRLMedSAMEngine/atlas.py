@@ -6,6 +6,7 @@ import numpy as np
 
 from . import intensity, mirror, models, package, plan, workgrid
 from .card import Card
+from .frame import Frame, make_frame
 from .image import Volume
 from .learned import Learned
 from .networks.model import Model
@@ -43,6 +44,11 @@ class Atlas:
     def box(self):
         """As `workgrid.anatomy_box` gives it."""
         return self._once("box", lambda: workgrid.anatomy_box(self.volume, self.window))
+
+    @property
+    def frame(self) -> Frame:
+        """In which models see the atlas and its targets."""
+        return self._once("frame", lambda: make_frame(self.labels, float(self.volume.geometry.spacing.min())))
 
     def volumes_ml(self, values) -> list[np.ndarray]:
         """The volume of each of the layers' ``values``, ascending."""

@@ -1,7 +1,7 @@
 """A trained model made ready for one atlas, and its votes on a target's labels."""
 
 from . import inference
-from .frame import frame_atlas, make_frame, numbered
+from .frame import frame_atlas, numbered
 from .geometry import Geometry
 from .networks.model import Masks, Model
 from .prior import make_prior
@@ -13,7 +13,7 @@ class Learned:
 
     def __init__(self, model: Model, atlas, device):
         self._model = model.to(device)
-        self.frame = make_frame(atlas.labels, float(atlas.volume.geometry.spacing.min()))
+        self.frame = atlas.frame
         image = self.frame.atlas_image(atlas.volume, atlas.window, atlas.box, device)
         layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
         self._values = [layer.values for layer in layers]

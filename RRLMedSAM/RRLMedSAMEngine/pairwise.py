@@ -11,8 +11,8 @@ from .geometry import Geometry
 from .memory import free_gb
 
 BYTES_PER_VOXEL = 350, 100  # of the target's and of the atlas's work grid; their sum was measured at a run's peak
-ALIGN_COST = 1.2e8  # measured, in the units of plan.cost: an alignment costs as much as 27 steps on 4.4M voxels
-INVERSE_COST = 8  # likewise, for each voxel of the work grid
+ALIGN_COST = 1.4e7  # measured, in the units of plan.cost: an alignment costs as much as 3 steps on 4.4M voxels
+INVERSE_COST = 9  # likewise, for each voxel of the work grid
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 
 import numpy as np
@@ -20,8 +21,12 @@ from .sampling import sample
 from .transfer import Transfer
 
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
-TRANSFER_COST = 10  # measured, for each voxel of the work grid, in the units of plan.cost
-MODEL_COST = 15  # likewise
+# Measured, in the units of plan.cost: for each voxel of the work grid,
+CARRYING_COST = 4  # of the labels to the target,
+PATCHES_COST = 7  # of the patches' votes, for each atlas,
+JOINING_COST = 6  # of the votes of a model and all others, for each round;
+TARGET_COST = 0.25  # for each voxel of the target;
+LOOKING_COST = 10  # for each voxel of the frame, each time that a model is asked.
 LARGEST_STRETCH = 2.55  # |log| of a change of volume that is still told from a larger one: a byte's worth of percent
 
 
@@ -80,11 +85,15 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     def attempt(step):
         learned = functools.partial(known.learned, model[0], step.device) if model else None
         atlases = 2 if twin else 1
-        asked = rounds + atlases - 1 if model else 0
-        after = pairwise.INVERSE_COST + TRANSFER_COST * atlases + MODEL_COST * asked
+        looks = LOOKING_COST * (rounds + atlases - 1) * np.prod(known.frame.grid.shape) if model else 0
+
+        def after(voxels):
+            carrying = _carrying_cost(effort, atlases, voxels, target)
+            return pairwise.INVERSE_COST * voxels + carrying + JOINING_COST * rounds * voxels + looks
+
         found = pairwise.register(
             known, target, settings.effort, step, clock,
-            planned=lambda cost, voxels: clock.plan(atlases * cost + after * voxels),
+            planned=lambda cost, voxels: clock.plan(atlases * cost + after(voxels)),
         )  # fmt: skip
         both = pairwise.both_ways(found, clock)
         second = None
@@ -130,14 +139,20 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
     ``learned()``: gives the `Learned` model, made ready when it is first asked; or None.
     """
     clock.enter("transfer")
-    geometry = target.geometry
+    geometry, voxels = target.geometry, found.target.image.numel()
     transfer = Transfer.registered(atlas_labels, found)
     maps, certainty = transfer.warped(geometry, clock.check)
 
+    # What is done each time that the model is asked.
+    done = itertools.chain(
+        [_carrying_cost(effort, 2 if second else 1, voxels, target)], itertools.repeat(JOINING_COST * voxels)
+    )
+
     def ask(labels):
+        clock.advance(next(done))
         clock.enter("network")
         model = learned()
-        cost = MODEL_COST * found.target.image.numel() / model.checks
+        cost = LOOKING_COST * np.prod(model.frame.grid.shape) / model.checks
         votes = model.masks(found, labels, geometry, lambda: clock.advance(cost))
         clock.enter("transfer")
         return [masks.refined for masks in votes]
@@ -163,3 +178,7 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
         sure[slab] = np.rint(sure[slab] * here[0])
         agreement[slab], stretched[slab] = np.rint(100 * here)
     return labels, evidence
+
+
+def _carrying_cost(effort, atlases, voxels, target) -> float:
+    return (CARRYING_COST + PATCHES_COST * atlases * effort.patches) * voxels + TARGET_COST * target.array.size

@@ -56,5 +56,5 @@ def levels(shape, spacing: float, effort: str) -> list[Level]:
 
 
 def cost(level: Level, shape, finest_spacing: float) -> float:
-    """Of one step, in voxels touched; a small grid costs as much as one of 50,000 voxels."""
-    return max(np.prod(shape) * (finest_spacing / level.spacing) ** 3, 5e4)
+    """Of one step, in voxels touched; a small grid costs as much as one of 10,000 voxels."""
+    return max(np.prod(shape) * (finest_spacing / level.spacing) ** 3, 1e4)
