@@ -16,6 +16,7 @@ from .borders import Borders
 from .errors import bad_input
 from .geometry import Geometry
 from .image import Volume
+from .labels import bounding_box
 from .memory import peak_gb
 from .progress import Progress
 from .registration import Level
@@ -83,14 +84,11 @@ def _box(case, geometry) -> tuple:
     where = np.zeros(geometry.shape, bool)
     for layer in case.labels:
         where |= np.isin(layer.array, case.edited)
-    if not where.any():
+    box = bounding_box(where)
+    if box is None:
         raise bad_input("The corrected structures have no voxel.", "Draw them first.")
-    parts = []
-    for axis in range(3):
-        inside = np.flatnonzero(where.any(axis=tuple(a for a in range(3) if a != axis)))
-        margin = int(np.ceil(MARGIN_MM / geometry.spacing[2 - axis]))
-        parts.append(slice(max(inside[0] - margin, 0), min(inside[-1] + margin + 1, geometry.shape[axis])))
-    return tuple(parts)
+    margins = np.ceil(MARGIN_MM / geometry.spacing[::-1]).astype(int).tolist()  # voxels along k, j, i
+    return tuple(slice(max(b.start - m, 0), min(b.stop + m, n)) for b, m, n in zip(box, margins, geometry.shape))
 
 
 def _around(atlas, target, case, box, step, clock):

@@ -68,9 +68,9 @@ def unique_names(paths, taken=()) -> list[str]:
     return names
 
 
-def has_result(folder, name: str = "") -> bool:
-    """Whether a ``folder``, or the one in it with this ``name``, has one of a result's files."""
-    return any(os.path.exists(os.path.join(folder, name, file)) for file in FILES)
+def has_result(folder) -> bool:
+    """Whether a folder, if it exists, has one of a result's files."""
+    return any(os.path.exists(os.path.join(folder, name)) for name in FILES)
 
 
 def find_targets(folder: str) -> list[str]:

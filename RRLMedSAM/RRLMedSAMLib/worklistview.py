@@ -83,7 +83,8 @@ class WorklistView:
 
     def onStartButton(self, _checked=False):
         entries = [entry for entry in self.worklist.entries if entry.isChecked]
-        done = [entry for entry in entries if entry.path and has_result(self._parameterNode.worklistOutput, entry.name)]
+        output = self._parameterNode.worklistOutput
+        done = [entry for entry in entries if entry.path and has_result(os.path.join(output, entry.name))]
         if not done:
             self.start(entries)
             return

@@ -228,9 +228,9 @@ def test_blank_lines_in_the_table_do_no_harm(tmp_path):
 
 
 def test_a_folder_with_any_of_a_results_files_has_a_result(tmp_path):
-    assert not targets.has_result(tmp_path) and not targets.has_result(str(tmp_path), "case")
+    assert not targets.has_result(tmp_path) and not targets.has_result(tmp_path / "case")
     (tmp_path / "case").mkdir()
     (tmp_path / "case" / "notes.txt").write_text("")
-    assert not targets.has_result(str(tmp_path), "case")
+    assert not targets.has_result(tmp_path / "case")
     (tmp_path / "case" / targets.FILES[0]).write_text("")
-    assert targets.has_result(str(tmp_path), "case") and not targets.has_result(tmp_path)
+    assert targets.has_result(tmp_path / "case") and not targets.has_result(tmp_path)
