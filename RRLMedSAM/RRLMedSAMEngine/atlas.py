@@ -6,6 +6,7 @@ import numpy as np
 
 from . import intensity, mirror, models, package, plan, workgrid
 from .card import Card
+from .features import Features
 from .frame import Frame, make_frame
 from .image import Volume
 from .learned import Learned
@@ -67,7 +68,8 @@ class Atlas:
         if self._made.get("model", (None,))[0] != key:
             warnings: list[str] = []
             self._made["model"] = key, models.load(name, effort, self.volume, self.labels, warnings.append), warnings
-            self._made.pop("learned", None)
+            for kind in (Learned, Features):
+                self._made.pop(kind, None)
         _key, loaded, warnings = self._made["model"]
         for text in warnings:
             warn(text)
@@ -83,11 +85,19 @@ class Atlas:
         return plan.EFFORTS[effort].rounds if card.atlas_fingerprint == own else 1
 
     def learned(self, model: Model, device) -> Learned:
-        """The `model` that was loaded last, made ready for this atlas."""
-        device = str(device)
-        if self._made.get("learned", (None,))[0] != device:  # one alone: it has the model's weights on its device
-            self._made["learned"] = device, Learned(model, self, device)
-        return self._made["learned"][1]
+        """The ``model`` made ready for this atlas."""
+        return self._ready(Learned, model, device)
+
+    def features(self, model: Model, device) -> Features:
+        """What the ``model`` sees of this atlas."""
+        return self._ready(Features, model, device)
+
+    def _ready(self, kind, model, device):
+        held = self._made.get(kind)
+        # One alone: it has the model's weights on its device.
+        if not held or held[0] is not model or held[1] != str(device):
+            self._made[kind] = model, str(device), kind(model, self, device)
+        return self._made[kind][2]
 
     def _once(self, name, make):
         if name not in self._made:

@@ -34,6 +34,14 @@ class Frame:
     def spacing(self) -> float:
         return float(self.grid.spacing[0])
 
+    @property
+    def half(self) -> Geometry:
+        """The grid of the networks' finest features: half as many voxels along each axis."""
+        matrix = self.grid.voxel_to_lps.copy()
+        matrix[:3, 3] = self.grid.to_lps(np.full(3, 0.5))
+        matrix[:3, :3] *= 2
+        return Geometry(matrix, tuple(n // 2 for n in self.grid.shape))
+
     def atlas_image(self, volume: Volume, window: Window, box, device) -> WorkImage:
         """The atlas's image where the frame lies, as finely as the frame: of a large CT with one small organ not all.
 

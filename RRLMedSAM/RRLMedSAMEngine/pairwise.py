@@ -7,6 +7,7 @@ import torch
 
 from . import affine, allocator, contrast, deformation, intensity, plan, registration, threads, workgrid
 from .deformation import Deformation
+from .features import Features
 from .geometry import Geometry
 from .memory import free_gb
 
@@ -45,11 +46,14 @@ class BothWays:
     figures: dict
 
 
-def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: None) -> Registered:
+def register(
+    atlas, target, effort, step, clock, planned=lambda cost, voxels: None, features: Features | None = None
+) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
     ``atlas``: an `Atlas`; ``target``: a Volume; ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the
-    registration is going to cost and how many voxels its work grid has.
+    registration is going to cost and how many voxels its work grid has. ``features``: a model's, of this atlas, to
+    guide it.
     """
     window = intensity.find_window(target.array, "target")
     box = workgrid.anatomy_box(target, window)
@@ -62,7 +66,7 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     moving = workgrid.to_work_grid(atlas.volume, atlas.window, spacing, atlas.box, step.device)
     fixed = workgrid.to_work_grid(target, window, spacing, box, step.device)
     shape = fixed.grid.shape
-    levels = plan.levels(shape, spacing, effort)
+    levels = plan.levels(shape, spacing, effort, features and features.spacing)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
     planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)), voxels)
@@ -74,23 +78,30 @@ def register(atlas, target, effort, step, clock, planned=lambda cost, voxels: No
     clock.advance(ALIGN_COST)
 
     clock.enter("deform")
+    finest = plan.work_spacing(*extents, spacings, plan.FINEST, step.coarser)
+    seen = fixed if finest > 0.99 * spacing else workgrid.to_work_grid(target, window, finest, box, step.device)
     original = moving
-    moving = _recoloured(original, fixed, alignment.matrix, levels, clock.check)
+    moving, rough = _recoloured(original, fixed, alignment.matrix, plan.levels(shape, spacing, effort), clock.check)
+
+    def familiar(displacement):
+        if moving is original:
+            return seen
+        return contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
+
+    pair = features and features.pair(familiar(rough), alignment.matrix)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     displacement = registration.register(
-        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining))
+        fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining)), pair
     )
+    del pair
     allocator.give_back()  # each part needs arrays of other sizes: what is free in between only adds to the peak
     warped = registration.warped(moving, alignment.matrix, displacement, fixed.grid)
     padded, grid = deformation.pad_to_zero(displacement, fixed.grid)
     padded = deformation.unfold(padded, clock.check)
     margin = (grid.shape[0] - shape[0]) // 2
-    finest = plan.work_spacing(*extents, spacings, plan.FINEST, step.coarser)
-    seen = fixed if finest > 0.99 * spacing else workgrid.to_work_grid(target, window, finest, box, step.device)
-    familiar = seen
-    if moving is not original:
-        familiar = contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
-    return Registered(alignment.matrix, padded, grid, margin, fixed, warped, seen, familiar, alignment.correlation)
+    return Registered(
+        alignment.matrix, padded, grid, margin, fixed, warped, seen, familiar(displacement), alignment.correlation
+    )
 
 
 def both_ways(found: Registered, clock) -> BothWays:
@@ -119,11 +130,11 @@ def both_ways(found: Registered, clock) -> BothWays:
 
 
 def _recoloured(atlas, target, affine, levels, check):
-    """The atlas in the target's contrast where that is another one: found twice, the second time with a rough
-    deformation, as an affine map alone mixes the tissues."""
+    """The atlas in the target's contrast where that is another one, and the rough deformation by which it is found the
+    second time, as an affine map alone mixes the tissues; None where there is none."""
     recoloured = contrast.match(atlas, target, affine)
     if recoloured is atlas or len(levels) == 1:
-        return recoloured
+        return recoloured, None
     rough = registration.register(target, recoloured, affine, levels[:-1], check)
     rough = registration.refine(rough, target.coarser(levels[-2].spacing), target)
-    return contrast.match(atlas, target, affine, rough)
+    return contrast.match(atlas, target, affine, rough), rough

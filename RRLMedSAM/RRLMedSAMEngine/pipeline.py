@@ -84,6 +84,13 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
     def attempt(step):
         learned = functools.partial(known.learned, model[0], step.device) if model else None
+
+        def features(of):
+            if not model:
+                return None
+            clock.enter("network")
+            return of.features(model[0], step.device)
+
         atlases = 2 if twin else 1
         looks = LOOKING_COST * (rounds + atlases - 1) * np.prod(known.frame.grid.shape) if model else 0
 
@@ -93,12 +100,12 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
 
         found = pairwise.register(
             known, target, settings.effort, step, clock,
-            planned=lambda cost, voxels: clock.plan(atlases * cost + after(voxels)),
+            planned=lambda cost, voxels: clock.plan(atlases * cost + after(voxels)), features=features(known),
         )  # fmt: skip
         both = pairwise.both_ways(found, clock)
         second = None
         if twin:
-            other = pairwise.register(twin, target, settings.effort, step, clock)
+            other = pairwise.register(twin, target, settings.effort, step, clock, features=features(twin))
             second = Transfer.registered(twin.labels, other), other
         stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
         return found, both, *_transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock)

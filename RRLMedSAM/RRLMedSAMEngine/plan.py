@@ -9,7 +9,8 @@ from .registration import Level
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones.
+    """``voxels``: the finest work grid holds at most so many. The steps of the finest level and of the coarser ones;
+    ``guided_steps``: of the finest level after one on which a model's features were compared.
 
     ``patches``: whether patches vote on the labels near borders; ``mirrored``: whether those of a symmetric atlas's
     mirror image do too. ``rounds`` of asking the atlas's own model: after the first with what was found."""
@@ -18,20 +19,23 @@ class Effort:
     finest_steps: int
     middle_steps: int
     coarse_steps: int
+    guided_steps: int
     patches: bool
     mirrored: bool
     rounds: int
 
 
 EFFORTS = {
-    "fast": Effort(2.5e6, 5, 20, 40, False, False, 1),
-    "balanced": Effort(8e6, 22, 30, 40, True, False, 2),
-    "best": Effort(16e6, 25, 30, 40, True, True, 2),
+    "fast": Effort(2.5e6, 5, 20, 40, 8, False, False, 1),
+    "balanced": Effort(8e6, 22, 30, 40, 12, True, False, 2),
+    "best": Effort(16e6, 25, 30, 40, 22, True, True, 2),
 }
 FINEST = "balanced"  # the effort whose work grid is as fine as intensities are looked at, whatever the effort
 WIDTH = 7  # voxels of the correlation's window: 5 is 0.001 Dice lower on the brains
 SMALLEST = 12  # voxels along the shortest side below which a coarser level has nothing to say
 LEVELS = 4
+FEATURE_STEPS, COARSE_GUIDED_STEPS = 15, 20  # on the level that compares features; on the coarser ones before it
+APART = 1.5  # times the features' spacing, or part of it, that a level's may be for this
 LARGER_ATLAS = 4  # times the effort's voxels that the atlas may have: a target may show a small part of it
 
 
@@ -45,14 +49,29 @@ def work_spacing(target_box_mm3: float, atlas_box_mm3: float, spacings, effort: 
     return coarser * max(*spacings, smallest)
 
 
-def levels(shape, spacing: float, effort: str) -> list[Level]:
-    """Coarse to fine, for a finest work grid ``shape`` (k, j, i) of ``spacing`` mm."""
+def levels(shape, spacing: float, effort: str, features_spacing: float | None = None) -> list[Level]:
+    """Coarse to fine, for a finest work grid ``shape`` (k, j, i) of ``spacing`` mm.
+
+    ``features_spacing`` in mm, of a model's features: they are compared on the level that is about as coarse, if there
+    is one before the finest.
+    """
     count = 1
     while count < LEVELS and min(shape) / 2**count >= SMALLEST and max(shape) / 2 ** (count - 1) > 30:
         count += 1
     given = EFFORTS[effort]
     steps = [given.finest_steps, given.middle_steps] + [given.coarse_steps] * count
-    return [Level(spacing * 2**n, steps[n], WIDTH) for n in reversed(range(count))]
+    found = [Level(spacing * 2**n, steps[n], WIDTH) for n in reversed(range(count))]
+    return _guided(found, given.guided_steps, features_spacing) if features_spacing else found
+
+
+def _guided(found, finest_steps, features_spacing):
+    for n, level in enumerate(found[:-1]):
+        if 1 / APART < level.spacing / features_spacing < APART:
+            coarser = [dataclasses.replace(one, steps=COARSE_GUIDED_STEPS) for one in found[:n]]
+            guided = dataclasses.replace(level, steps=FEATURE_STEPS, by_features=True)
+            finest = dataclasses.replace(found[-1], steps=finest_steps)
+            return [*coarser, guided, *found[n + 1 : -1], finest]
+    return found
 
 
 def cost(level: Level, shape, finest_spacing: float) -> float:

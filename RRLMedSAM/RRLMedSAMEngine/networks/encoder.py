@@ -22,6 +22,10 @@ class Encoder(nn.Module):
             for level, (before, after) in enumerate(zip(inputs, sizes.channels))
         )
 
+    def finest(self, image: torch.Tensor) -> torch.Tensor:
+        """The features at 1/2 of the grid alone."""
+        return self.levels[0](space_to_depth(image))
+
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         x = space_to_depth(image)
         features = []
