@@ -26,8 +26,8 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(2.5e6, 5, 20, 40, 8, False, False, 1),
-    "balanced": Effort(8e6, 22, 30, 40, 12, True, False, 2),
+    "fast": Effort(2.5e6, 5, 20, 40, 6, False, False, 1),
+    "balanced": Effort(8e6, 22, 30, 40, 16, True, False, 2),
     "best": Effort(16e6, 25, 30, 40, 22, True, True, 2),
 }
 FINEST = "balanced"  # the effort whose work grid is as fine as intensities are looked at, whatever the effort

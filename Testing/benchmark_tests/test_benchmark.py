@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 
 from benchmarks import __main__ as benchmark  # noqa: E402
-from benchmarks import ablation, measures, report  # noqa: E402
+from benchmarks import ablation, guided, measures, report  # noqa: E402
 from enginekit import phantom  # noqa: E402
-from RRLMedSAMEngine import borders, nifti, package  # noqa: E402
+from RRLMedSAMEngine import borders, nifti, package, plan  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
@@ -41,20 +41,23 @@ def test_a_group_in_one_map_alone_scores_nothing():
     assert figures["dice"] == 0 and figures["hd95_mm"] is None
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def write_set(folder, shape):
     """An atlas and two bent validation cases."""
-    folder = tmp_path_factory.mktemp("set")
     cases = {"atlas": [("one", 0.0)], "validation": [("two", 1.5), ("three", -1.5)]}
     for part, members in cases.items():
-        (folder / part).mkdir()
+        (folder / part).mkdir(parents=True)
         for name, bend in members:
-            image, labels, matrix = phantom(SHAPE, bend)
-            geometry = Geometry(matrix, SHAPE)
+            image, labels, matrix = phantom(shape, bend)
+            geometry = Geometry(matrix, shape)
             nifti.write(folder / part / f"{name}_mr.nii.gz", image, geometry, lambda: None)
             nifti.write(folder / part / f"{name}_labels.nii.gz", labels, geometry, lambda: None)
     (folder / "dataset.json").write_text(json.dumps({"groups": {"first": [4], "others": [9, 30]}}))
     return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("set"), SHAPE)
 
 
 def test_a_data_set_gives_a_table_plots_and_every_figure(data, tmp_path, capsys):
@@ -76,19 +79,38 @@ def test_the_table_has_one_line_a_method():
     assert len(lines) == 4 and lines[3].startswith("| mine | 2 | 0.500 |")
 
 
-@pytest.mark.parametrize("effort", ["fast", "balanced"])
-def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tmp_path, monkeypatch, effort):
+@pytest.fixture
+def tiny(tmp_path):
+    """A package of small networks that have learnt nothing."""
     torch.manual_seed(0)
     model = Model(Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8))
     path = tmp_path / "tiny.rrl"
     package.write(path, model.state_dict(), modelcard.make("tiny", model, "", {}, 0, sources=[], terms=""))
+    return path
+
+
+def test_the_registration_alone_is_measured_without_and_with_a_guide(tiny, tmp_path, monkeypatch):
+    data = write_set(tmp_path / "set", (38, 36, 40))  # fewer voxels are registered on one level, without a guide
+    monkeypatch.setattr(plan, "EFFORTS", dict(plan.EFFORTS))
+    options = ["--data", str(data), "--model", str(tiny), "--output", str(tmp_path), "--effort", "fast"]
+    monkeypatch.setattr(sys, "argv", ["guided", *options, "--steps", "2", "--steps", "4"])
+    guided.main()
+    rows = json.loads((tmp_path / "guided.json").read_text())["rows"]
+    assert [row["registration"] for row in rows[:3]] == [guided.ALONE, *(guided.guided_by(n) for n in (2, 4))]
+    assert len(rows) == 6 and all(row["dice"] > 0.5 and row["seconds"] > 0 for row in rows)
+    assert len({row["dice"] for row in rows[:3]}) == 3
+    assert len((tmp_path / "guided.md").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tiny, tmp_path, monkeypatch, effort):
     options = ["--data", str(data), "--effort", effort]
-    monkeypatch.setattr(sys, "argv", ["ablation", *options, "--output", str(tmp_path), "--model", str(path)])
+    monkeypatch.setattr(sys, "argv", ["ablation", *options, "--output", str(tmp_path), "--model", str(tiny)])
     ablation.main()
     rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
     voters = [row["voters"] for row in rows if row["case"] == "two"]
-    assert voters[:2] == [ablation.REGISTERED, ablation.ALONE] and len(voters) == 2 + 2 * len(ablation.SHARES)
-    methods = ["--device", "cpu", "--method", "instant", "--method", str(path)]
+    assert voters[:2] == [ablation.REGISTERED, ablation.ALONE] and len(voters) == 3 + 2 * len(ablation.SHARES)
+    methods = ["--device", "cpu", "--method", "instant", "--method", str(tiny)]
     assert benchmark.main([*options, *methods, "--output", str(tmp_path)]) == 0
     for row in json.loads((tmp_path / "results.json").read_text())["rows"]:
         name = {"instant": ablation.ALONE, "tiny": f"tiny, refined mask, {borders.MODEL_SHARE}"}[row["method"]]

@@ -2,7 +2,7 @@
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
 
-Each case is registered once, then voted on in each way; several models may be given. Writes ablation.json (Dice of each
+Each case is registered, without a model and guided by each, then voted on in each way; several models may be given. Writes ablation.json (Dice of each
 case and structure) and ablation.md; Dice is the benchmark's own measure, which agrees with the scorer.
 """
 
@@ -18,7 +18,7 @@ from RRLMedSAMEngine.ballot import MeanVotes
 from RRLMedSAMEngine.borders import Borders
 from RRLMedSAMEngine.devices import ladder
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
-from RRLMedSAMEngine.learned import Learned
+from RRLMedSAMEngine.networks.model import Model
 from RRLMedSAMEngine.progress import Progress
 from RRLMedSAMEngine.protocol import EFFORTS
 from RRLMedSAMEngine.transfer import Transfer
@@ -50,44 +50,57 @@ def voted(maps, ballots):
     return result
 
 
-def ways(atlas: Atlas, known: dict[str, tuple[Learned, int]], target: Volume, effort: str, step):
-    """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``."""
-    clock = Progress(lambda *_: None, lambda: False)
+class Vote:
+    """A registered target, its labels, and who may vote on them. ``model``: whose features guide the registration."""
 
-    def registered(one):
-        found = pairwise.register(one, target, effort, step, clock)
-        return Transfer.registered(one.labels, found), found
+    def __init__(self, atlas: Atlas, target: Volume, effort: str, step, model=None):
+        self.clock, self.geometry = Progress(lambda *_: None, lambda: False), target.geometry
 
-    geometry, chosen = target.geometry, plan.EFFORTS[effort]
-    transfer, found = registered(atlas)
-    twin = atlas.mirrored(clock.check) if chosen.mirrored else None
-    second = twin and registered(twin)
-    maps, certainty = transfer.warped(geometry, clock.check)
-    borders = Borders(transfer, found, geometry, clock.check, patches=chosen.patches, second=second)
-    beginnings = borders.beginnings(maps)
-    yield REGISTERED, beginnings[0][0], None
-    ballots = borders.ballots(maps)
+        def registered(one):
+            features = model and one.features(model, step.device)
+            found = pairwise.register(one, target, effort, step, self.clock, features=features)
+            return Transfer.registered(one.labels, found), found
 
-    def both(name, ballots):
-        judged = [m.copy() for m in maps]
-        borders.judge(judged, certainty, ballots)
-        return name, voted(maps, ballots)[0], judged[0]
+        chosen, check = plan.EFFORTS[effort], self.clock.check
+        transfer, self.found = registered(atlas)
+        twin = atlas.mirrored(check) if chosen.mirrored else None
+        second = twin and registered(twin)
+        self.maps, self._certainty = transfer.warped(self.geometry, check)
+        self.borders = Borders(transfer, self.found, self.geometry, check, patches=chosen.patches, second=second)
+        self.beginnings = self.borders.beginnings(self.maps)
+        self.ballots = self.borders.ballots(self.maps)
 
-    yield both(ALONE, ballots)
-    wide = borders.widened(maps, ballots)
-    for name, (learned, rounds) in known.items():
+    def decided(self, name, ballots):
+        """The name, the labels before the judgement and after it."""
+        judged = [m.copy() for m in self.maps]
+        self.borders.judge(judged, self._certainty, ballots)
+        return name, voted(self.maps, ballots)[0], judged[0]
 
-        def asked(beginnings, learned=learned):
-            return [learned.masks(found, labels, geometry, clock.check) for labels in beginnings]
 
-        first = asked(beginnings)
+def ways(atlas: Atlas, known: dict[str, tuple[Model, int]], target: Volume, effort: str, step):
+    """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``.
+
+    ``known``: models by name, and their rounds.
+    """
+    alone = Vote(atlas, target, effort, step)
+    yield REGISTERED, alone.beginnings[0][0], None
+    yield alone.decided(ALONE, alone.ballots)
+    for name, (model, rounds) in known.items():
+        learned, vote = atlas.learned(model, step.device), Vote(atlas, target, effort, step, model)
+        yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
+        wide = vote.borders.widened(vote.maps, vote.ballots)
+
+        def asked(beginnings, learned=learned, vote=vote):
+            return [learned.masks(vote.found, labels, vote.geometry, vote.clock.check) for labels in beginnings]
+
+        first = asked(vote.beginnings)
         for kind in ("coarse", "refined"):
             for share in SHARES:
                 masks = first
                 for left in reversed(range(rounds)):
                     votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
-                    joined = borders.joined(wide, votes, share)
-                    row = both(f"{name}, {kind} mask, {share}", joined)
+                    joined = vote.borders.joined(wide, votes, share)
+                    row = vote.decided(f"{name}, {kind} mask, {share}", joined)
                     if left:
                         masks = asked([[row[2]]])
                 yield row
@@ -120,16 +133,16 @@ def main():
     data, step = Dataset(options.data), ladder("cpu")[0]
     image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
     atlas = Atlas(image, [labels])
-    learned = {}
+    known = {}
     for name in options.model:
         model, card = models.load(name, options.effort, image, [labels], print)
-        learned[Path(name).stem] = Learned(model, atlas, step.device), atlas.rounds(card, options.effort)
+        known[Path(name).stem] = model, atlas.rounds(card, options.effort)
     groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
         target, truth = read_volume(case.image), read_labels(case.labels).array
         target = Volume(target.array, target.geometry.rounded())
         with threads.suited(target.array.size):
-            for name, before, after in ways(atlas, learned, target, options.effort, step):
+            for name, before, after in ways(atlas, known, target, options.effort, step):
                 dice = [m if m is None else overlaps(truth, m, groups) for m in (before, after)]
                 rows.append({"case": case.name, "voters": name, "before": dice[0], "after": dice[1]})
         (output / "ablation.json").write_text(json.dumps({"effort": options.effort, "rows": rows}, indent=1))
