@@ -2,8 +2,9 @@
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
 
-Each case is registered, without a model and guided by each, then voted on in each way; several models may be given. Writes ablation.json (Dice of each
-case and structure) and ablation.md; Dice is the benchmark's own measure, which agrees with the scorer.
+Each case is registered without a model and guided by each, then voted on in each way; several models may be given.
+Writes ablation.json (Dice of each case and structure) and ablation.md; Dice is the benchmark's own measure, which agrees
+with the scorer.
 """
 
 import argparse
