@@ -88,7 +88,8 @@ def register(
             return seen
         return contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
 
-    pair = features and features.pair(familiar(rough), alignment.matrix)
+    is_guided = any(level.by_features for level in levels)
+    pair = features.pair(familiar(rough), alignment.matrix) if is_guided else None
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     displacement = registration.register(
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining)), pair
