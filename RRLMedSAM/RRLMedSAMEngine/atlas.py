@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from . import intensity, mirror, models, package, plan, workgrid
+from . import intensity, mirror, models, package, workgrid
 from .card import Card
 from .features import Features
 from .frame import Frame, make_frame
@@ -75,14 +75,15 @@ class Atlas:
             warn(text)
         return loaded
 
-    def rounds(self, card: Card, effort: str) -> int:
-        """Of asking a model with this card about a target.
+    def owns(self, card: Card) -> bool:
+        """Whether a model with this card was adapted to this atlas.
 
-        More than one, as `plan.Effort` has it, only where it was adapted to this atlas: a general one goes astray
-        (0.004 Dice less on brains and hippocampi).
+        Such a one guides the registration, and is asked more than once where `plan.Effort` has it. A general one goes
+        astray: asked twice it loses 0.004 Dice on brains and hippocampi, as a guide 0.004 on hippocampi.
         """
-        own = self._once("fingerprint", lambda: package.fingerprint(self.volume, self.labels))
-        return plan.EFFORTS[effort].rounds if card.atlas_fingerprint == own else 1
+        return card.atlas_fingerprint == self._once(
+            "fingerprint", lambda: package.fingerprint(self.volume, self.labels)
+        )
 
     def learned(self, model: Model, device) -> Learned:
         """The ``model`` made ready for this atlas."""

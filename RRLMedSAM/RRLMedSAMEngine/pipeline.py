@@ -73,11 +73,12 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     values = check_labels(atlas_labels, atlas, note)
     known = Atlas.known(atlas, atlas_labels)
     model = known.model(settings.model, settings.effort, note)
-    rounds = known.rounds(model[1], settings.effort) if model else 0
+    is_own = model is not None and known.owns(model[1])
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
     effort, twin = plan.EFFORTS[settings.effort], None
+    rounds = effort.rounds if is_own else int(model is not None)  # of asking it
     if effort.mirrored:
         clock.enter("align")
         twin = known.mirrored(clock.check)
@@ -86,7 +87,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         learned = functools.partial(known.learned, model[0], step.device) if model else None
 
         def features(of):
-            return of.features(model[0], step.device) if model else None
+            return of.features(model[0], step.device) if is_own else None
 
         atlases = 2 if twin else 1
         looks = LOOKING_COST * (rounds + atlases - 1) * np.prod(known.frame.grid.shape) if model else 0

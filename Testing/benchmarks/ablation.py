@@ -2,9 +2,9 @@
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
 
-Each case is registered without a model and guided by each, then voted on in each way; several models may be given.
-Writes ablation.json (Dice of each case and structure) and ablation.md; Dice is the benchmark's own measure, which agrees
-with the scorer.
+Each case is registered without a model, and guided by each that is of this atlas, then voted on in each way; several
+models may be given. Writes ablation.json (Dice of each case and structure) and ablation.md; Dice is the benchmark's own
+measure, which agrees with the scorer.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def voted(maps, ballots):
 
 
 class Vote:
-    """A registered target, its labels, and who may vote on them. ``model``: whose features guide the registration."""
+    """A registered target, its labels, and who may vote on them. ``model``: whose features guide the registration, or
+    None."""
 
     def __init__(self, atlas: Atlas, target: Volume, effort: str, step, model=None):
         self.clock, self.geometry = Progress(lambda *_: None, lambda: False), target.geometry
@@ -78,16 +79,17 @@ class Vote:
         return name, voted(self.maps, ballots)[0], judged[0]
 
 
-def ways(atlas: Atlas, known: dict[str, tuple[Model, int]], target: Volume, effort: str, step):
+def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, effort: str, step):
     """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``.
 
-    ``known``: models by name, and their rounds.
+    ``known``: models by name, and whether they were adapted to this atlas.
     """
     alone = Vote(atlas, target, effort, step)
     yield REGISTERED, alone.beginnings[0][0], None
     yield alone.decided(ALONE, alone.ballots)
-    for name, (model, rounds) in known.items():
-        learned, vote = atlas.learned(model, step.device), Vote(atlas, target, effort, step, model)
+    for name, (model, is_own) in known.items():
+        learned, vote = atlas.learned(model, step.device), Vote(atlas, target, effort, step, model if is_own else None)
+        rounds = plan.EFFORTS[effort].rounds if is_own else 1
         yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
         wide = vote.borders.widened(vote.maps, vote.ballots)
 
@@ -137,7 +139,7 @@ def main():
     known = {}
     for name in options.model:
         model, card = models.load(name, options.effort, image, [labels], print)
-        known[Path(name).stem] = model, atlas.rounds(card, options.effort)
+        known[Path(name).stem] = model, atlas.owns(card)
     groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
         target, truth = read_volume(case.image), read_labels(case.labels).array
