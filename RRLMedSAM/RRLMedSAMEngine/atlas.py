@@ -20,7 +20,7 @@ class Atlas:
 
     What costs time and depends on no target is made when it is first asked for, and kept until another atlas is used:
     one that comes again, from files or from the panel, is known by its content. No voxels are kept but those of the
-    mirror image, at effort `best`.
+    mirror image, at effort `best`, and the features that a model compares.
     """
 
     def __init__(self, volume: Volume, labels: list[Volume]):
@@ -68,8 +68,7 @@ class Atlas:
         if self._made.get("model", (None,))[0] != key:
             warnings: list[str] = []
             self._made["model"] = key, models.load(name, effort, self.volume, self.labels, warnings.append), warnings
-            for kind in (Learned, Features):
-                self._made.pop(kind, None)
+            self._forget_model()
         _key, loaded, warnings = self._made["model"]
         for text in warnings:
             warn(text)
@@ -94,11 +93,18 @@ class Atlas:
         return self._ready(Features, model, device)
 
     def _ready(self, kind, model, device):
-        held = self._made.get(kind)
-        # One alone: it has the model's weights on its device.
-        if not held or held[0] is not model or held[1] != str(device):
-            self._made[kind] = model, str(device), kind(model, self, device)
-        return self._made[kind][2]
+        wanted = model, str(device)
+        if self._made.get("ready for") != wanted:
+            # First: all have the model's weights, which move to another device even where its memory does not suffice.
+            self._forget_model()
+            self._made["ready for"] = wanted
+        return self._once(kind, lambda: kind(model, self, device))
+
+    def _forget_model(self):
+        for name in ("ready for", Learned, Features):
+            self._made.pop(name, None)
+        if twin := self._made.get("twin"):
+            twin._forget_model()
 
     def _once(self, name, make):
         if name not in self._made:

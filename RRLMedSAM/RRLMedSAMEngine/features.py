@@ -8,7 +8,7 @@ tell the atlas's structures apart best (Fisher's linear discriminants; Rao, J. R
 import numpy as np
 import torch
 
-from .forces import Correspondence, FeatureForce
+from .forces import Correspondence, FeatureForce, relevant
 from .geometry import Geometry
 from .networks.model import Model, standardised
 from .sampling import nearest, sample
@@ -29,11 +29,6 @@ class Features:
         self._mean, self._combine = discriminants(seen, _structures(atlas.labels, self._grid).to(device))
         self._atlas = self._combined(seen)
 
-    @property
-    def spacing(self) -> float:
-        """In mm."""
-        return float(self._grid.spacing[0])
-
     def pair(self, target: WorkImage, affine: np.ndarray) -> "Pair":
         """``affine``: (4, 4), LPS mm, target point -> atlas point."""
         return Pair(self._combined(self._seen(target, affine)), self._atlas, self._grid, affine)
@@ -53,31 +48,35 @@ class Pair:
     def __init__(self, target: torch.Tensor, atlas: torch.Tensor, grid: Geometry, affine: np.ndarray):
         self._target, self._atlas, self._grid, self._affine = target, atlas, grid, affine
 
-    def force(self, grid: Geometry) -> FeatureForce:
-        """For displacements on a ``grid`` in the target's space."""
-        to_atlas = Correspondence(grid, self._grid, self._affine, self._target.device)
-        return FeatureForce(sample(self._target, to_atlas.undeformed), self._atlas, to_atlas)
+    def force(self, target: WorkImage, atlas: WorkImage) -> FeatureForce:
+        """For displacements on the target's grid. The images say where there is anatomy."""
+        device = self._target.device
+        to_features = Correspondence(target.grid, self._grid, self._affine, device)
+        to_atlas = Correspondence(target.grid, atlas.grid, self._affine, device)
+        weight = relevant(target, atlas, to_atlas.undeformed)
+        return FeatureForce(sample(self._target, to_features.undeformed), self._atlas, to_features, weight)
 
 
 def discriminants(seen: torch.Tensor, structures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The mean (c, 1, 1, 1) of features (c, k, j, i), and those combinations of them (n, c) that vary most between the
     ``structures`` (k, j, i) int64, 0 and above, in proportion to how they vary within each, which is by 1.
 
-    There are `COUNT`, or one less than structures: further ones say nothing about these.
+    There are `COUNT`, or one less than structures, as further ones say nothing about these; but one at least.
     """
-    values, where = seen.flatten(1).double(), structures.flatten()
+    where = structures.flatten()
     sizes = torch.bincount(where).double()
-    means = values.new_zeros(len(values), len(sizes)).index_add(1, where, values) / sizes.clamp_min(1)
-    apart = values - means[:, where]
-    within = apart @ apart.t() / len(where)
-    within += RIDGE * within.diagonal().mean().clamp_min(1e-12) * torch.eye(len(values)).to(within)
-    mean = values.mean(dim=1, keepdim=True)
-    means -= mean
-    between = (means * sizes) @ means.t() / len(where)
+    mean = seen.mean(dim=(1, 2, 3), keepdim=True)
+    values = (seen - mean).flatten(1)
+    sums = torch.stack([torch.bincount(where, row.double(), len(sizes)) for row in values])
+    # On the processor: so small an algebra is nothing for a graphics card, whose libraries for it want memory.
+    total, sums, sizes = (held.double().cpu() / len(where) for held in (values @ values.t(), sums, sizes))
+    between = (sums / sizes.clamp_min(1e-12)) @ sums.t()
+    within = total - between
+    within += RIDGE * within.diagonal().mean().clamp_min(1e-12) * torch.eye(len(within), dtype=within.dtype)
     whiten = torch.linalg.inv(torch.linalg.cholesky(within))
     _, directions = torch.linalg.eigh(whiten @ between @ whiten.t())
-    combine = directions.flip(1)[:, : min(COUNT, len(sizes) - 1)].t() @ whiten
-    return mean.float()[..., None, None], combine.float()
+    count = max(min(COUNT, len(sizes) - 1), 1)
+    return mean, (directions.flip(1)[:, :count].t() @ whiten).to(seen)
 
 
 def _structures(layers, grid) -> torch.Tensor:

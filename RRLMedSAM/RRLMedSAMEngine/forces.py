@@ -40,7 +40,7 @@ class ImageForce:
         self._to_atlas = Correspondence(target.grid, atlas.grid, affine, target.image.device)
         images = (atlas.image, filters.gradient_magnitude(atlas.image), *(image for _, image in prompts))
         self._atlas = torch.stack(images)
-        weight = _relevant(target, atlas, self._to_atlas.undeformed)
+        weight = relevant(target, atlas, self._to_atlas.undeformed)
         self._terms = (
             (LocalCorrelation(target.image, width, weight), 1.0),
             (LocalCorrelation(filters.gradient_magnitude(target.image), width, weight), EDGE_WEIGHT),
@@ -60,14 +60,16 @@ class ImageForce:
 class FeatureForce:
     """Decreases the sum of squared differences of features.
 
-    ``target``: (c, k, j, i) on the target's grid. ``atlas``: (c, ...) on the atlas's; ``to_atlas`` is between the two.
-    What the affine map alone brings outside of the atlas's grid is not pulled.
+    ``target``: (c, k, j, i) on the target's grid; ``weight``: (k, j, i), how much its voxels count. ``atlas``: (c, ...)
+    on the atlas's; ``to_atlas`` is between the two. What the affine map alone brings outside of the atlas's grid is not
+    pulled.
     """
 
-    def __init__(self, target: torch.Tensor, atlas: torch.Tensor, to_atlas: Correspondence):
+    def __init__(self, target: torch.Tensor, atlas: torch.Tensor, to_atlas: Correspondence, weight: torch.Tensor):
         self._target, self._atlas, self._to_atlas = target, atlas, to_atlas
         last = torch.tensor(atlas.shape[:0:-1], device=atlas.device).view(3, 1, 1, 1) - 1
-        self._inside = ((to_atlas.undeformed >= 0) & (to_atlas.undeformed <= last)).all(dim=0)
+        inside = ((to_atlas.undeformed >= 0) & (to_atlas.undeformed <= last)).all(dim=0)
+        self._weight = weight * inside
 
     def __call__(self, displacement: torch.Tensor) -> torch.Tensor:
         """The direction (3, k, j, i) of steepest descent, for an update that is composed."""
@@ -75,10 +77,10 @@ class FeatureForce:
         direction = torch.zeros_like(displacement)
         for feature, wanted in zip(warped, self._target):  # one by one: the gradients of all take three times the room
             direction.addcmul_(filters.gradient(feature), wanted - feature)
-        return direction.mul_(self._inside)
+        return direction.mul_(self._weight)
 
 
-def _relevant(target, atlas, undeformed):
+def relevant(target, atlas, undeformed):
     """How much each window counts: 1 near the anatomy of either image, 0 in the air and outside the atlas."""
     anatomy = sample(atlas.foreground[None].to(torch.float32), undeformed, padding="zeros")[0]
     anatomy = torch.maximum(anatomy, target.foreground.to(torch.float32))

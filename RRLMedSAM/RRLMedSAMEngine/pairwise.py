@@ -1,13 +1,13 @@
 """Registration of one atlas and one target, from volumes to the deformation between them, there and back."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from . import affine, allocator, contrast, deformation, intensity, plan, registration, threads, workgrid
 from .deformation import Deformation
-from .features import Features
 from .geometry import Geometry
 from .memory import free_gb
 
@@ -47,13 +47,13 @@ class BothWays:
 
 
 def register(
-    atlas, target, effort, step, clock, planned=lambda cost, voxels: None, features: Features | None = None
+    atlas, target, effort, step, clock, planned=lambda cost, voxels: None, features: Callable | None = None
 ) -> Registered:
     """Alignment and deformation on one rung of the memory ladder (``step``).
 
     ``atlas``: an `Atlas`; ``target``: a Volume; ``clock``: a `Progress`. ``planned(cost, voxels)`` is told what the
-    registration is going to cost and how many voxels its work grid has. ``features``: a model's, of this atlas, to
-    guide it.
+    registration is going to cost and how many voxels its work grid has. ``features()``: gives a
+    model's `Features` of this atlas, to guide it; asked where a level compares them.
     """
     window = intensity.find_window(target.array, "target")
     box = workgrid.anatomy_box(target, window)
@@ -66,7 +66,7 @@ def register(
     moving = workgrid.to_work_grid(atlas.volume, atlas.window, spacing, atlas.box, step.device)
     fixed = workgrid.to_work_grid(target, window, spacing, box, step.device)
     shape = fixed.grid.shape
-    levels = plan.levels(shape, spacing, effort, features and features.spacing)
+    levels = plan.levels(shape, spacing, effort, atlas.frame.half.spacing[0] if features else None)
     costs = [plan.cost(level, shape, spacing) for level in levels]
     voxels = float(np.prod(shape))
     planned(ALIGN_COST + sum(c * level.steps for c, level in zip(costs, levels)), voxels)
@@ -88,8 +88,11 @@ def register(
             return seen
         return contrast.like_atlas(seen, original, fixed, alignment.matrix, displacement)
 
-    is_guided = any(level.by_features for level in levels)
-    pair = features.pair(familiar(rough), alignment.matrix) if is_guided else None
+    pair = None
+    if any(level.by_features for level in levels):
+        known = features()
+        clock.check()
+        pair = known.pair(familiar(rough), alignment.matrix)
     remaining = iter([cost for cost, level in zip(costs, levels) for _ in range(level.steps)])
     displacement = registration.register(
         fixed, moving, alignment.matrix, levels, lambda: clock.advance(next(remaining)), pair

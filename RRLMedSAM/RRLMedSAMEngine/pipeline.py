@@ -87,7 +87,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         learned = functools.partial(known.learned, model[0], step.device) if model else None
 
         def features(of):
-            return of.features(model[0], step.device) if is_own else None
+            return functools.partial(of.features, model[0], step.device) if is_own else None
 
         atlases = 2 if twin else 1
         looks = LOOKING_COST * (rounds + atlases - 1) * np.prod(known.frame.grid.shape) if model else 0

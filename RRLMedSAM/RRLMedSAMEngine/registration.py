@@ -2,7 +2,7 @@
 
 Greedy composition of small smooth updates (as in Yushkevich et al.'s greedy and Christensen's fluid scheme), their
 direction from an isotropic Adam: one second moment for the vector, so that its direction is kept. Coarse to fine; what
-pulls is the images' similarity and, on one level where a model is at hand, its features.
+pulls is the images' similarity and, on one level where the atlas has a model of its own, that model's features.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def register(target: WorkImage, atlas: WorkImage, affine: np.ndarray, levels, st
             displacement = refine(displacement, coarser, fixed)
         with threads.suited(fixed.image.numel()):
             if level.by_features:
-                force = features.force(fixed.grid)
+                force = features.force(fixed, moving)
             else:
                 force = ImageForce(fixed, moving, affine, level.width)
             displacement = _optimise(displacement, force, level.steps, step_done)

@@ -15,6 +15,7 @@ from benchmarks import __main__ as benchmark  # noqa: E402
 from benchmarks import ablation, guided, measures, report  # noqa: E402
 from enginekit import phantom  # noqa: E402
 from RRLMedSAMEngine import borders, nifti, package, plan  # noqa: E402
+from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
@@ -96,20 +97,22 @@ def test_the_registration_alone_is_measured_without_and_with_a_guide(tiny, tmp_p
     monkeypatch.setattr(sys, "argv", ["guided", *options, "--steps", "2", "--steps", "4"])
     guided.main()
     rows = json.loads((tmp_path / "guided.json").read_text())["rows"]
-    assert [row["registration"] for row in rows[:3]] == [guided.ALONE, *(guided.guided_by(n) for n in (2, 4))]
-    assert len(rows) == 6 and all(row["dice"] > 0.5 and row["seconds"] > 0 for row in rows)
-    assert len({row["dice"] for row in rows[:3]}) == 3
-    assert len((tmp_path / "guided.md").read_text().splitlines()) == 5
+    names = [guided.ALONE, guided.guided_by(2), guided.hurried(2), guided.guided_by(4), guided.hurried(4)]
+    assert [row["registration"] for row in rows] == 2 * names
+    assert all(row["dice"] > 0.5 and row["seconds"] > 0 for row in rows)
+    assert len({row["dice"] for row in rows[:5]}) == 5
+    assert len((tmp_path / "guided.md").read_text().splitlines()) == 2 + len(names)
 
 
-@pytest.mark.parametrize("effort", ["fast", "balanced"])
-def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tiny, tmp_path, monkeypatch, effort):
+@pytest.mark.parametrize("effort, own", [("fast", False), ("balanced", False), ("balanced", True)])
+def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tiny, tmp_path, monkeypatch, effort, own):
+    monkeypatch.setattr(Atlas, "owns", lambda *_: own)
     options = ["--data", str(data), "--effort", effort]
     monkeypatch.setattr(sys, "argv", ["ablation", *options, "--output", str(tmp_path), "--model", str(tiny)])
     ablation.main()
     rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
     voters = [row["voters"] for row in rows if row["case"] == "two"]
-    assert voters[:2] == [ablation.REGISTERED, ablation.ALONE] and len(voters) == 3 + 2 * len(ablation.SHARES)
+    assert voters[:2] == [ablation.REGISTERED, ablation.ALONE] and len(voters) == 2 + own + 2 * len(ablation.SHARES)
     methods = ["--device", "cpu", "--method", "instant", "--method", str(tiny)]
     assert benchmark.main([*options, *methods, "--output", str(tmp_path)]) == 0
     for row in json.loads((tmp_path / "results.json").read_text())["rows"]:

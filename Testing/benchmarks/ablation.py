@@ -8,6 +8,7 @@ measure, which agrees with the scorer.
 """
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Vote:
         self.clock, self.geometry = Progress(lambda *_: None, lambda: False), target.geometry
 
         def registered(one):
-            features = model and one.features(model, step.device)
+            features = functools.partial(one.features, model, step.device) if model else None
             found = pairwise.register(one, target, effort, step, self.clock, features=features)
             return Transfer.registered(one.labels, found), found
 
@@ -88,9 +89,10 @@ def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, eff
     yield REGISTERED, alone.beginnings[0][0], None
     yield alone.decided(ALONE, alone.ballots)
     for name, (model, is_own) in known.items():
-        learned, vote = atlas.learned(model, step.device), Vote(atlas, target, effort, step, model if is_own else None)
-        rounds = plan.EFFORTS[effort].rounds if is_own else 1
-        yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
+        learned, vote, rounds = atlas.learned(model, step.device), alone, 1
+        if is_own:
+            vote, rounds = Vote(atlas, target, effort, step, model), plan.EFFORTS[effort].rounds
+            yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
         wide = vote.borders.widened(vote.maps, vote.ballots)
 
         def asked(beginnings, learned=learned, vote=vote):

@@ -2,9 +2,10 @@
 
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.guided --data DIR --model NAME.rrl --output DIR
 
-Each case is registered by its images, then guided, with each number of ``--steps`` on the finest level. The seconds are
-those of resampling, alignment and deformation; the model is loaded, and the atlas known to it, before. Writes
-guided.json and guided.md; Dice is the benchmark's own measure, which agrees with the scorer.
+Each case is registered by its images, then with each number of ``--steps`` on the finest level guided, and by its
+images alone with as few steps on it and on the coarsest levels. The seconds are those of resampling, alignment and
+deformation; the model is loaded, and the atlas known to it, before. Writes guided.json and guided.md; Dice is the
+benchmark's own measure, which agrees with the scorer.
 """
 
 import argparse
@@ -31,6 +32,20 @@ ALONE = "images alone"
 
 def guided_by(steps: int) -> str:
     return f"guided, {steps} steps on the finest level"
+
+
+def hurried(steps: int) -> str:
+    return f"images alone, {steps} steps on the finest level"
+
+
+def ways(effort: plan.Effort, steps, features) -> dict:
+    """What guides, and the plan, of each registration by its name."""
+    found = {ALONE: (None, effort)}
+    for count in steps:
+        found[guided_by(count)] = features, dataclasses.replace(effort, guided_steps=count)
+        few = dataclasses.replace(effort, finest_steps=count, coarse_steps=plan.COARSE_GUIDED_STEPS)
+        found[hurried(count)] = None, few
+    return found
 
 
 def registered(atlas, target, effort, features):
@@ -65,17 +80,15 @@ def main():
     data, effort = Dataset(options.data), plan.EFFORTS[options.effort]
     image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
     atlas = Atlas(image, [labels])
-    model, _card = models.load(options.model, options.effort, image, [labels], print)
-    features, rows = atlas.features(model, "cpu"), []
-    steps = options.steps or [effort.guided_steps]
-    ways = {ALONE: (None, effort)}
-    for count in steps:
-        guided = dataclasses.replace(effort, guided_steps=count)
-        ways[guided_by(count)] = features, guided
+    loaded = models.load(options.model, options.effort, image, [labels], print)
+    if loaded is None:
+        parser.error("Without a model there is nothing that guides.")
+    features = atlas.features(loaded[0], "cpu")
+    planned, rows = ways(effort, options.steps or [effort.guided_steps], lambda: features), []
     for case in data.validation:
         target, truth = read_volume(case.image), read_labels(case.labels).array
         target = Volume(target.array, target.geometry.rounded())
-        for name, (guide, plan.EFFORTS[options.effort]) in ways.items():
+        for name, (guide, plan.EFFORTS[options.effort]) in planned.items():
             with threads.suited(target.array.size):
                 found, seconds = registered(atlas, target, options.effort, guide)
                 maps, _ = Transfer.registered([labels], found).warped(target.geometry, lambda: None)

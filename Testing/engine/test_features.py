@@ -58,7 +58,8 @@ def test_the_force_is_the_derivative_of_the_squared_differences():
     target, atlas = noise(3, SHAPE, 1), noise(3, SHAPE, 2)
     to_atlas = Correspondence(geometry, geometry, np.eye(4), "cpu")
     inner = (..., *[slice(3, -3)] * 3)
-    found = FeatureForce(target, atlas, to_atlas)(torch.zeros(3, *SHAPE))[inner].sum(dim=(1, 2, 3))
+    force = FeatureForce(target, atlas, to_atlas, torch.ones(SHAPE))
+    found = force(torch.zeros(3, *SHAPE))[inner].sum(dim=(1, 2, 3))
 
     def differences(axis, shift):
         """Halved, with all voxels displaced alike: their derivative is the sum of the force, reversed."""
@@ -89,7 +90,7 @@ def test_features_are_brought_together_on_grids_of_any_orientation():
     pair = Pair(target, atlas, frame, affine)
     level = Level(2.0, 40, 7, by_features=True)
     still = work_image(grid)
-    found = registration.register(still, still, affine, [level], lambda: None, pair)
+    found = registration.register(still, work_image(frame), affine, [level], lambda: None, pair)
     inner = found[:, 8:-8, 8:-8, 8:-8].flatten(1).mean(dim=1).numpy()
     leads = affine[:3, :3] @ grid.voxel_to_lps[:3, :3] @ inner
     assert np.allclose(leads, shift_mm, atol=0.3)
@@ -99,7 +100,8 @@ def test_nothing_pulls_outside_of_the_atlas():
     geometry = Geometry(np.eye(4), SHAPE)
     smaller = Geometry(np.eye(4), (20, 20, 20))
     to_atlas = Correspondence(geometry, smaller, np.eye(4), "cpu")
-    force = FeatureForce(noise(2, SHAPE, 1), noise(2, smaller.shape, 2), to_atlas)(torch.zeros(3, *SHAPE))
+    everywhere = torch.ones(SHAPE)
+    force = FeatureForce(noise(2, SHAPE, 1), noise(2, smaller.shape, 2), to_atlas, everywhere)(torch.zeros(3, *SHAPE))
     assert force[:, 20:].abs().max() == force[..., 20:].abs().max() == 0 < force[:, :20, :20, :20].abs().max()
 
 
@@ -113,7 +115,7 @@ def test_features_are_compared_on_the_level_that_is_as_coarse():
     assert not any(level.by_features for level in alone)
 
 
-@pytest.mark.parametrize("spacing", [0.4, 9.0])
+@pytest.mark.parametrize("spacing", [0.4, 1.0, 9.0])  # the finest level always compares the images
 def test_features_of_another_resolution_are_left_alone(spacing):
     shape = (60, 60, 60)
     assert plan.levels(shape, 1.0, "fast", spacing) == plan.levels(shape, 1.0, "fast")
@@ -174,10 +176,52 @@ def test_a_model_that_is_not_of_this_atlas_guides_nothing(monkeypatch):
     assert run(monkeypatch, own=False) == ([], [])
 
 
+def test_a_structure_that_the_features_miss_guides_too():
+    image, (labels,) = volumes()
+    single = np.zeros_like(labels.array)
+    single[17, 19, 20] = 1
+    one = Volume(single, labels.geometry)
+    atlas = Atlas(image, [one])
+    seen = atlas.features(Model().eval(), "cpu")
+    assert len(features_module._structures([one], atlas.frame.half).unique()) == 1  # or this shows nothing
+    work = work_image(image.geometry)
+    force = seen.pair(work, np.eye(4)).force(work, work)(torch.zeros(3, *image.array.shape))
+    assert torch.isfinite(force).all()
+
+
+def test_air_does_not_pull():
+    geometry = Geometry(np.eye(4), SHAPE)
+    pair = Pair(noise(2, SHAPE, 1), noise(2, SHAPE, 2), geometry, np.eye(4))
+    image = work_image(geometry)
+    image.foreground[:, :, 16:] = False
+    force = pair.force(image, image)(torch.zeros(3, *SHAPE))
+    assert force[..., 20:].abs().max() == 0 < force[..., :12].abs().max()
+
+
 def test_what_a_model_sees_of_an_atlas_is_kept_until_another_model_comes():
     atlas = Atlas(*volumes())
     torch.manual_seed(0)
     one, other = Model().eval(), Model().eval()
-    assert atlas.features(one, "cpu") is atlas.features(one, "cpu")
-    kept = atlas.features(one, "cpu")
+    kept, learned = atlas.features(one, "cpu"), atlas.learned(one, "cpu")
+    assert atlas.features(one, "cpu") is kept and atlas.learned(one, "cpu") is learned
     assert atlas.features(other, "cpu") is not kept
+
+
+def test_what_was_made_before_a_device_failed_is_made_anew(monkeypatch):
+    """The model's weights have moved there by then."""
+    atlas = Atlas(*volumes())
+    model = Model().eval()
+    kept, learned, made = atlas.features(model, "cpu"), atlas.learned(model, "cpu"), Features.__init__
+
+    def fails(features, model, atlas, device):
+        model.medical.to(device)
+        raise MemoryError
+
+    monkeypatch.setattr(Features, "__init__", fails)
+    with pytest.raises(MemoryError):
+        atlas.features(model, "meta")
+    monkeypatch.setattr(Features, "__init__", made)
+    monkeypatch.setattr(Model, "to", lambda self, _device: self)  # nothing comes back from this device
+    fresh = Model().eval()
+    monkeypatch.setattr(model, "medical", fresh.medical)
+    assert atlas.features(model, "cpu") is not kept and atlas.learned(model, "cpu") is not learned
