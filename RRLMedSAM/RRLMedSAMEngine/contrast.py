@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from . import filters
-from .sampling import lattice, sample
+from .forces import Correspondence
+from .sampling import sample
 from .workgrid import WorkImage
 
 BINS, HIGHEST = 32, 1.2  # of intensities, as `intensity.Window` gives them
@@ -42,10 +43,8 @@ def like_atlas(seen: WorkImage, atlas: WorkImage, target: WorkImage, affine: np.
 
 def _meeting(atlas, target, affine, displacement):
     """Intensities of both, (n,) each, where their anatomies meet."""
-    to_atlas = atlas.grid.lps_to_voxel @ affine @ target.grid.voxel_to_lps
-    at = lattice(target.image.shape, to_atlas, target.image.device)
-    if displacement is not None:
-        at += torch.tensordot(torch.tensor(to_atlas[:3, :3], dtype=at.dtype, device=at.device), displacement, 1)
+    to_atlas = Correspondence(target.grid, atlas.grid, affine, target.image.device)
+    at = to_atlas.undeformed if displacement is None else to_atlas.at(displacement)
     both = torch.stack([atlas.image, atlas.foreground.to(atlas.image.dtype)])
     warped, anatomy = sample(both, at, padding="zeros")
     both = ((anatomy > 0.5) & target.foreground).to(warped.dtype)

@@ -88,7 +88,8 @@ def main():
     for case in data.validation:
         target, truth = read_volume(case.image), read_labels(case.labels).array
         target = Volume(target.array, target.geometry.rounded())
-        for name, (guide, plan.EFFORTS[options.effort]) in planned.items():
+        for name, (guide, its_plan) in planned.items():
+            plan.EFFORTS[options.effort] = its_plan
             with threads.suited(target.array.size):
                 found, seconds = registered(atlas, target, options.effort, guide)
                 maps, _ = Transfer.registered([labels], found).warped(target.geometry, lambda: None)
