@@ -1,25 +1,30 @@
-"""An atlas image in the contrast of a target that shows the same anatomy the other way round.
+"""An atlas image in the contrast of a target that has another one, and the target in the atlas's.
 
 The squared correlation is blind to the sign, window by window. A brain that is bright on a dark background but has its
-tissues inverted then pulls white matter to the brain's surface: bright matches bright. So the atlas gets the target's
-contrast first, where the aligned images say that it is another one: each intensity becomes the mean of what the target
-shows there (the conditional mean of Roche et al.'s correlation ratio, MICCAI 1998). Networks, which know the atlas's
-contrast, are given the target in that, the same way.
+tissues inverted then pulls white matter to the brain's surface: bright matches bright. It is not blind to a curve that
+is bent, as another sequence or gamma gives it: that costs it some accuracy, and networks, which know the atlas's
+contrast, more. So the atlas gets the target's contrast first, where the aligned images say that it is another one.
+Where one image rises or falls with the other, equal ranks get equal intensities (histogram matching), for which the
+alignment need not be exact. Else each intensity becomes the mean of what the other image shows there (the conditional
+mean of Roche et al.'s correlation ratio, MICCAI 1998). Networks are given the target in the atlas's, the same way.
 """
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from . import filters
 from .forces import Correspondence
 from .sampling import sample
 from .workgrid import WorkImage
 
-BINS, HIGHEST = 32, 1.2  # of intensities, as `intensity.Window` gives them
+HIGHEST = 1.2  # of intensities, as `intensity.Window` gives them
+BINS = 32  # of the conditional mean
+KNOTS, TONES = 65, 256  # of a matched histogram; of a curve
 FEWEST = 1e-3  # share of the anatomy in a bin that says something
 DEPTH = 2.0  # voxels
-ALIKE = 0.3  # correlation of the curve with the identity above which both have the same contrast
+MONOTONE = 0.9  # correlation of the conditional mean with the intensity, above which one rises with the other
+ALIKE = 0.3  # correlation above which a curve that is not monotone is none at all
+SAME = 0.06  # mean change of intensity up to which a rising curve changes nothing: brains of one scanner have 0.04
 
 
 def match(atlas: WorkImage, target: WorkImage, affine: np.ndarray, displacement=None) -> WorkImage:
@@ -56,28 +61,53 @@ def _meeting(atlas, target, affine, displacement):
 def _recoloured(image, curve):
     if curve is None:
         return image
-    position = image.image.clamp(0, HIGHEST) * ((BINS - 1) / HIGHEST)
-    below = position.floor().long().clamp_max(BINS - 2)
+    position = image.image.clamp(0, HIGHEST) * ((TONES - 1) / HIGHEST)
+    below = position.floor().long().clamp_max(TONES - 2)
     recoloured = curve[below] + (curve[below + 1] - curve[below]) * (position - below)
     return WorkImage(torch.where(image.foreground, recoloured, image.image), image.grid, image.foreground, image.cut)
 
 
 def _curve(own, other):
-    """Mean intensity of the ``other`` image (`BINS`,) at each of the ``own`` one; None where it rises with them."""
+    """The ``other`` image's intensity (`TONES`,) for each of the ``own`` one; None where they have the same contrast."""
     if not len(own):
         return None
+    means, counts = _conditional_mean(own, other)
+    known = counts > FEWEST * counts.sum()
+    if known.sum() < 3:
+        return None
+    centres = np.linspace(0, HIGHEST, BINS)
+    rising = _correlation(centres[known], means[known], counts[known])
+    if rising >= MONOTONE:
+        given, wanted = _ranks(own), _ranks(other)
+        if np.abs(given - wanted).mean() < SAME:
+            return None
+        knots = np.r_[0, given, HIGHEST], np.r_[0, wanted, HIGHEST]
+    elif rising <= -MONOTONE:
+        knots = _ranks(own), _ranks(other)[::-1]
+    elif rising < ALIKE:
+        filled = np.interp(centres, centres[known], means[known])
+        knots = centres, np.convolve(np.pad(filled, 1, "edge"), np.full(3, 1 / 3), "valid")
+    else:
+        return None
+    curve = np.interp(np.linspace(0, HIGHEST, TONES), *knots)
+    return torch.from_numpy(curve.astype(np.float32)).to(own.device)
+
+
+def _conditional_mean(own, other):
+    """The ``other`` intensities' mean where the ``own`` ones are in a bin, and how many are: (`BINS`,) each."""
     bins = (own.clamp(0, HIGHEST) * ((BINS - 1) / HIGHEST)).round().long()
     counts = torch.bincount(bins, minlength=BINS).to(torch.float64)
     means = torch.bincount(bins, weights=other.double(), minlength=BINS) / counts.clamp_min(1)
-    known = counts > FEWEST * counts.sum()
-    if int(known.sum()) < 3:
-        return None
-    centres = torch.arange(BINS, dtype=torch.float64, device=own.device)
-    x, y, weight = centres[known], means[known], counts[known] / counts[known].sum()
-    x, y = x - (weight * x).sum(), y - (weight * y).sum()
-    spread = ((weight * x * x).sum() * (weight * y * y).sum()).sqrt()
-    if float((weight * x * y).sum()) >= ALIKE * float(spread):
-        return None
-    filled = np.interp(centres.cpu(), centres[known].cpu(), means[known].cpu())
-    padded = F.pad(torch.from_numpy(filled)[None, None], (1, 1), mode="replicate")
-    return F.avg_pool1d(padded, 3, 1)[0, 0].to(own.device, torch.float32)
+    return means.cpu().numpy(), counts.cpu().numpy()
+
+
+def _correlation(x, y, weight):
+    x, y = (v - np.average(v, weights=weight) for v in (x, y))
+    spread = np.sqrt((weight * x * x).sum() * (weight * y * y).sum())
+    return (weight * x * y).sum() / max(spread, 1e-12)
+
+
+def _ranks(values):
+    """Intensities from the darkest to the brightest, equally many voxels apart: (`KNOTS`,)."""
+    places = torch.linspace(0, len(values) - 1, KNOTS, dtype=torch.float64, device=values.device)
+    return values.sort().values[places.round().long()].cpu().numpy()
