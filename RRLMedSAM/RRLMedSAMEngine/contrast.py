@@ -22,6 +22,8 @@ BINS = 32  # of the conditional mean
 KNOTS, TONES = 65, 256  # of a matched histogram; of a curve
 FEWEST = 1e-3  # share of the anatomy in a bin that says something
 DEPTH = 2.0  # voxels
+SURFACE = 2  # voxels of the foreground, which begins outside of the anatomy, that may be air in part
+NEARBY = 1.2  # voxels: sigma of the mean of what lies below them
 MONOTONE = 0.9  # correlation of the conditional mean with the intensity, above which one rises with the other
 ALIKE = 0.3  # correlation above which a curve that is not monotone is none at all
 SAME = 0.06  # mean change of intensity up to which a rising curve changes nothing: brains of one scanner have 0.04
@@ -61,14 +63,28 @@ def _meeting(atlas, target, affine, displacement):
 def _recoloured(image, curve):
     if curve is None:
         return image
-    position = image.image.clamp(0, HIGHEST) * ((TONES - 1) / HIGHEST)
+    tissue, share = _tissue(image)
+    position = tissue.clamp(0, HIGHEST) * ((TONES - 1) / HIGHEST)
     below = position.floor().long().clamp_max(TONES - 2)
-    recoloured = curve[below] + (curve[below + 1] - curve[below]) * (position - below)
+    recoloured = (curve[below] + (curve[below + 1] - curve[below]) * (position - below)) * share
     return WorkImage(torch.where(image.foreground, recoloured, image.image), image.grid, image.foreground, image.cut)
 
 
+def _tissue(image):
+    """The intensity of each voxel's tissue, and the share of the voxel that is tissue: (k, j, i) each.
+
+    At the surface, where the image fades into the air, tissue is what lies below. Recoloured as it is, the fading would
+    be a bright skin around an image whose darkest tissue is bright in the other.
+    """
+    surface = image.foreground & filters.largest(~image.foreground, SURFACE)
+    inside = (image.foreground & ~surface).to(image.image.dtype)
+    below = filters.gaussian(image.image * inside, NEARBY) / filters.gaussian(inside, NEARBY).clamp_min(1e-6)
+    share = torch.where(surface, (image.image / below.clamp_min(1e-6)).clamp(0, 1), torch.ones_like(below))
+    return torch.where(surface, below, image.image), share
+
+
 def _curve(own, other):
-    """The ``other`` image's intensity (`TONES`,) for each of the ``own`` one; None where they have the same contrast."""
+    """The ``other`` image's intensity (`TONES`,) for each of the ``own`` one; None where contrasts are alike."""
     if not len(own):
         return None
     means, counts = _conditional_mean(own, other)

@@ -27,6 +27,20 @@ def _add_shifted(result, x, axis, offset, weight=1.0):
         result.narrow(axis, 0, n).add_(x.narrow(axis, offset, n), alpha=weight)
 
 
+def largest(x: torch.Tensor, reach: int) -> torch.Tensor:
+    """The largest value in a centred cube, ``reach`` voxels to each side; what is outside the grid does not count."""
+    for axis in (-3, -2, -1):
+        result = x.clone()
+        for offset in range(1, reach + 1):
+            n = x.shape[axis] - offset
+            if n > 0:
+                behind, before = result.narrow(axis, offset, n), result.narrow(axis, 0, n)
+                torch.maximum(behind, x.narrow(axis, 0, n), out=behind)
+                torch.maximum(before, x.narrow(axis, offset, n), out=before)
+        x = result
+    return x
+
+
 def gaussian_kernel(sigma: float) -> list[float]:
     """Half of a normalised Gaussian, centre first; sigma in voxels, cut at 2.5 sigma."""
     radius = max(1, round(2.5 * sigma))

@@ -26,12 +26,18 @@ def head(change=lambda tissue: tissue):
     return WorkImage(image, Geometry(np.eye(4), SHAPE), body, np.zeros((3, 2), bool))
 
 
+def resampled(image):
+    """Fading into the air as between voxels, with the foreground beginning outside, as `workgrid` finds it."""
+    shared = filters.gaussian(image.image, 0.5)
+    return WorkImage(shared, image.grid, filters.gaussian(shared, 0.7) > 0.02, image.cut)
+
+
 OTHER_CONTRASTS = {
     "inverted": lambda t: 1.1 - t,
     "gamma 2.2": lambda t: t**2.2,
     "gamma 0.5": lambda t: t**0.5,
 }
-FOLDED = (lambda t: 2 * (t - 0.6).abs() + 0.2)  # middle tones are the darkest: no brightness says which tissue it was
+FOLDED = lambda t: 2 * (t - 0.6).abs() + 0.2  # middle tones are the darkest: no brightness says which tissue it was
 
 
 def test_an_atlas_of_the_same_contrast_stays_as_it_is():
@@ -49,6 +55,16 @@ def test_another_contrast_is_taken_over_and_back(change):
     assert float(matched.image[0, 0, 0]) == 0.0  # the air stays air
     shown = contrast.like_atlas(target, atlas, target, np.eye(4), None)
     assert float((shown.image - atlas.image)[INSIDE].abs().max()) < 0.05
+
+
+def test_a_recoloured_image_fades_into_the_air_as_the_original():
+    """Darkest is brightest; the fading surface is dark in both."""
+    atlas, target = resampled(head()), resampled(head(OTHER_CONTRASTS["inverted"]))
+    for recoloured, wanted in (
+        (contrast.like_atlas(target, atlas, target, np.eye(4), None), atlas),
+        (contrast.match(atlas, target, np.eye(4)), target),
+    ):
+        assert float((recoloured.image - wanted.image).abs().max()) < 0.2
 
 
 def test_a_contrast_without_an_order_is_taken_over():
