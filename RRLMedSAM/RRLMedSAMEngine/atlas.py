@@ -7,7 +7,7 @@ import numpy as np
 from . import intensity, mirror, models, package, workgrid
 from .card import Card
 from .features import Features
-from .frame import Frame, make_frame
+from .frame import Frame, FramedAtlas, frame_atlas, make_frame
 from .image import Volume
 from .learned import Learned
 from .networks.model import Model
@@ -50,6 +50,11 @@ class Atlas:
     def frame(self) -> Frame:
         """In which models see the atlas and its targets."""
         return self._once("frame", lambda: make_frame(self.labels, float(self.volume.geometry.spacing.min())))
+
+    def framed(self, device) -> list[FramedAtlas]:
+        """The image and each of the label maps in the frame."""
+        image = self.frame.atlas_image(self.volume, self.window, self.box, device)
+        return [frame_atlas(self.frame, image, labels) for labels in self.labels]
 
     def volumes_ml(self, values) -> list[np.ndarray]:
         """The volume of each of the layers' ``values``, ascending."""

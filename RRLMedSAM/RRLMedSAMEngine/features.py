@@ -24,19 +24,21 @@ class Features:
     def __init__(self, model: Model, atlas, device):
         self._encoder = model.medical.to(device)
         self._frame, self._grid = atlas.frame, atlas.frame.half
-        image = self._frame.atlas_image(atlas.volume, atlas.window, atlas.box, device)
-        seen = self._seen(image, np.eye(4))
+        self._image = atlas.framed(device)[0].image
+        seen = self._seen(self._image)
         self._mean, self._combine = discriminants(seen, _structures(atlas.labels, self._grid).to(device))
         self._atlas = self._combined(seen)
 
     def pair(self, target: WorkImage, affine: np.ndarray) -> "Pair":
         """``affine``: (4, 4), LPS mm, target point -> atlas point."""
-        return Pair(self._combined(self._seen(target, affine)), self._atlas, self._grid, affine)
+        return Pair(
+            self._combined(self._seen(self._frame.image(target, affine, self._image))), self._atlas, self._grid, affine
+        )
 
     @torch.no_grad()
-    def _seen(self, image, affine):
+    def _seen(self, image):
         """(channels, k, j, i) on the half grid of the frame."""
-        return self._encoder.finest(standardised(self._frame.image(image, affine))[None, None])[0]
+        return self._encoder.finest(standardised(image)[None, None])[0]
 
     def _combined(self, seen):
         return torch.tensordot(self._combine, seen - self._mean, 1)

@@ -22,6 +22,7 @@ MULTIPLE = 4  # voxels
 REACH = 4  # voxels of the atlas's image around the frame: what smoothing and interpolation look at
 SMALLEST = 20  # voxels along an axis: more than one is left of it where the networks see a sixteenth
 MOST_VOXELS = 8e6
+CONTINUED_MM = 8.0  # beyond a face that cuts the anatomy: so far what is there is likely to be as at the face
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,10 +51,23 @@ class Frame:
         here = workgrid.box_around(box, volume.geometry, self.grid, REACH * self.spacing)
         return workgrid.to_work_grid(volume, window, self.spacing, here, device)
 
-    def image(self, target: WorkImage, affine: np.ndarray) -> torch.Tensor:
-        """The target's image in the frame: (k, j, i). ``affine``: (4, 4), LPS mm, target point -> atlas point."""
+    def image(self, target: WorkImage, affine: np.ndarray, atlas: torch.Tensor | None = None) -> torch.Tensor:
+        """The target's image in the frame: (k, j, i). ``affine``: (4, 4), LPS mm, target point -> atlas point.
+
+        ``atlas``: the atlas's in the frame, (k, j, i): shown beyond the faces that cut the target's anatomy.
+        """
         to_target = target.grid.lps_to_voxel @ np.linalg.inv(affine) @ self.grid.voxel_to_lps
-        return sample(target.image[None], lattice(self.grid.shape, to_target, target.image.device))[0]
+        at = lattice(self.grid.shape, to_target, target.image.device)
+        image = sample(target.image[None], at)[0]
+        if atlas is None:
+            return image
+        reach = CONTINUED_MM / target.spacing
+        for along, (cut_first, cut_last), count in zip(at, target.cut, target.grid.size_ijk):
+            if cut_first:
+                image = torch.where(along < -reach, atlas, image)
+            if cut_last:
+                image = torch.where(along > float(count - 1 + reach), atlas, image)
+        return image
 
     def displacement(self, displacement: torch.Tensor, grid: Geometry, affine: np.ndarray) -> torch.Tensor:
         """A registration's displacement in the frame: y + d(y) is the atlas point of the aligned target's point y.

@@ -1,7 +1,7 @@
 """A trained model made ready for one atlas, and its votes on a target's labels."""
 
 from . import inference
-from .frame import frame_atlas, numbered
+from .frame import numbered
 from .geometry import Geometry
 from .networks.model import Masks, Model
 from .prior import make_prior
@@ -14,8 +14,8 @@ class Learned:
     def __init__(self, model: Model, atlas, device):
         self._model = model.to(device)
         self.frame = atlas.frame
-        image = self.frame.atlas_image(atlas.volume, atlas.window, atlas.box, device)
-        layers = [frame_atlas(self.frame, image, labels) for labels in atlas.labels]
+        layers = atlas.framed(device)
+        self._image = layers[0].image
         self._values = [layer.values for layer in layers]
         self._described = [inference.describe(model, a.image, a.labels, a.count) for a in layers]
 
@@ -31,7 +31,7 @@ class Learned:
         The votes are asked for in voxels of the deformation's grid.
         """
         affine = found.affine
-        image = self.frame.image(found.familiar, affine)
+        image = self.frame.image(found.familiar, affine, self._image)
         seen_from = self.frame.seen_from(affine)
         to_frame = seen_from.lps_to_voxel @ found.grid.voxel_to_lps
         votes = []

@@ -110,6 +110,22 @@ def test_an_aligned_targets_image_shows_what_the_alignment_says():
     assert np.abs(image.numpy() - expected)[inside].max() < 1e-4
 
 
+def test_beyond_a_face_that_cuts_the_target_the_atlas_is_shown():
+    """From 8 mm on, seen from the target: near the face, and beyond the others, the face's voxels go on."""
+    target = work_image(geometry(spacing=(2.0, 2.0, 2.0), shape=(8, 9, 10)))
+    target.cut[0, 1] = target.cut[2, 0] = True  # towards more i, and towards less k
+    frame = make_frame([block(geometry())], 2.0)
+    atlas = torch.full(frame.grid.shape, 5.0)
+    inverse = np.linalg.inv(AFFINE)
+    voxels = target.grid.to_voxel(positions(frame.grid).double().numpy() @ inverse[:3, :3].T + inverse[:3, 3])
+    last = target.grid.size_ijk - 1
+    beyond = (voxels[..., 0] > last[0] + 4) | (voxels[..., 2] < -4)
+    assert 500 < beyond.sum() < beyond.size - 500
+    image = frame.image(target, AFFINE, atlas)
+    assert bool((image[torch.from_numpy(beyond)] == 5.0).all())
+    assert torch.equal(image[torch.from_numpy(~beyond)], frame.image(target, AFFINE)[torch.from_numpy(~beyond)])
+
+
 def test_a_displacement_in_the_frame_leads_to_the_same_atlas_point():
     """y + d(y) = affine(x + u(x)) with x = affine^-1(y), to a hundredth of a millimetre."""
     grid = geometry(spacing=(2.0, 2.0, 2.0), shape=(40, 42, 44))

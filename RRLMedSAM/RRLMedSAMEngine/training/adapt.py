@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import allocator, devices, inference, intensity, memory, models, package, workgrid
+from .. import allocator, devices, inference, memory, models, package
+from ..atlas import Atlas
 from ..card import Card
 from ..checks import check_image, check_labels
 from ..errors import Cancelled, EngineError, WritingError, bad_input
 from ..files import writing_error
-from ..frame import frame_atlas, make_frame
 from ..image import Volume
 from ..networks import teachers
 from ..networks.model import Model
@@ -88,16 +88,13 @@ class _Job:
     def __init__(self, atlas, labels, work, settings, report, warn, cancelled):
         allocator.keep_freed_memory()
         self.report, self.warn, self.cancelled = report, warn, cancelled
-        self.atlas, self.labels = (Volume(v.array, v.geometry.rounded()) for v in (atlas, labels))
-        check_image(self.atlas, "atlas", warn)
-        self.values = check_labels([self.labels], self.atlas, warn)[0]
-        self.window = intensity.find_window(self.atlas.array, "atlas")
-        box = workgrid.anatomy_box(self.atlas, self.window)
-        self.frame = make_frame([self.labels], float(self.atlas.geometry.spacing.min()))
-        image = self.frame.atlas_image(self.atlas, self.window, box, "cpu")
+        atlas, labels = (Volume(v.array, v.geometry.rounded()) for v in (atlas, labels))
+        check_image(atlas, "atlas", warn)
+        check_labels([labels], atlas, warn)
+        self.atlas = Atlas(atlas, [labels])
         self.device = devices.ladder(settings.device)[0].device
-        self.framed = frame_atlas(self.frame, image, self.labels).to(self.device)
-        self.work, self.fingerprint = work, package.fingerprint(self.atlas, [self.labels])
+        self.framed = self.atlas.framed("cpu")[0].to(self.device)
+        self.work, self.fingerprint = work, package.fingerprint(atlas, [labels])
         known = [self.fingerprint, *self.framed.image.shape]
         resumed = record.load(work, known) if work.exists() else None
         teacher = (resumed.settings if resumed else settings).teacher
@@ -157,9 +154,7 @@ class _Job:
         self.found = self.record.kept()
         if self.found is None:
             _check_there_are_scans(scans, examples)
-            maker = prepare.Preparation(
-                self.atlas, self.labels, self.values, self.frame, self.work, self.settings.device
-            )
+            maker = prepare.Preparation(self.atlas, self.framed, self.work, self.settings.device)
             self.found = prepare.collect(
                 maker,
                 scans,
@@ -273,7 +268,7 @@ class _Job:
             seconds=round(self.seconds),
             teacher=self.teacher.identity if self.teacher else "none",
             atlas_fingerprint=self.fingerprint,
-            structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.values],
-            intensity=self.window.kind,
-            spacing_mm=self.frame.spacing,
+            structures=[{"label": int(value), "name": names.get(int(value), "")} for value in self.framed.values],
+            intensity=self.atlas.window.kind,
+            spacing_mm=self.atlas.frame.spacing,
         )

@@ -15,7 +15,7 @@ from ..atlas import Atlas
 from ..borders import Borders
 from ..errors import HOPELESS, Cancelled, WritingError, bad_input
 from ..failures import as_engine_error
-from ..frame import Frame, numbered
+from ..frame import FramedAtlas, numbered
 from ..image import Volume
 from ..progress import Progress
 from ..sampling import nearest, sample
@@ -35,11 +35,11 @@ def content_hash(volume: Volume) -> str:
 
 
 class Preparation:
-    """Makes cases of scans in ``folder``, one at a time."""
+    """Makes cases of scans in ``folder``, one at a time. ``atlas``: with one label map; ``framed``: in its frame."""
 
-    def __init__(self, atlas: Volume, labels: Volume, values, frame: Frame, folder: Path, device: str):
-        self._atlas, self._labels, self._values, self._frame = Atlas(atlas, [labels]), labels, values, frame
-        self._folder, self._device = folder, device
+    def __init__(self, atlas: Atlas, framed: FramedAtlas, folder: Path, device: str):
+        self._atlas, self._folder, self._device = atlas, folder, device
+        self._values, self._image = framed.values, framed.image.cpu()
 
     def make(self, scan: Volume, check, drawn: Volume | None = None) -> Path:
         """The case's file, made unless it is there. Raises EngineError for a scan that cannot be used.
@@ -64,10 +64,11 @@ class Preparation:
         clock = Progress(lambda *_: None, cancelled)
         found = pairwise.register(self._atlas, volume, EFFORT, step, clock)
         affine, grid = found.affine, found.grid
-        seen_from = self._frame.seen_from(affine)
+        frame = self._atlas.frame
+        seen_from = frame.seen_from(affine)
         pictures = (
-            self._frame.image(found.familiar, affine).cpu(),
-            self._frame.displacement(found.displacement, grid, affine).cpu(),
+            frame.image(found.familiar, affine, self._image.to(step.device)).cpu(),
+            frame.displacement(found.displacement, grid, affine).cpu(),
         )
         if drawn is not None:
             labels = numbered(nearest(drawn.array, drawn.geometry, seen_from), self._values)
@@ -77,7 +78,7 @@ class Preparation:
                 )
             is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
             return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
-        transfer = Transfer.registered([self._labels], found)
+        transfer = Transfer.registered(self._atlas.labels, found)
         maps, certainty = transfer.warped(seen_from, check)
         carried = torch.from_numpy(maps[0] > 0)
         second = self._second(volume, step, clock)
