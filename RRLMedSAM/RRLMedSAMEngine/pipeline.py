@@ -19,14 +19,9 @@ from .memory import peak_gb
 from .progress import Progress
 from .sampling import sample
 from .transfer import Transfer
+from .workload import Workload
 
 POOR_CORRELATION = 0.1  # of aligned images, below which they hardly show the same anatomy
-# Measured, in the units of plan.cost: for each voxel of the work grid,
-CARRYING_COST = 4  # of the labels to the target,
-PATCHES_COST = 7  # of the patches' votes, for each atlas,
-JOINING_COST = 6  # of the votes of a model and all others, for each round;
-TARGET_COST = 0.25  # for each voxel of the target;
-LOOKING_COST = 10  # for each voxel of the frame, each time that a model is asked.
 LARGEST_STRETCH = 2.55  # |log| of a change of volume that is still told from a larger one: a byte's worth of percent
 
 
@@ -78,10 +73,16 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
     effort, twin = plan.EFFORTS[settings.effort], None
-    rounds = effort.rounds if is_own else int(model is not None)  # of asking it
     if effort.mirrored:
         clock.enter("align")
         twin = known.mirrored(clock.check)
+    work = Workload(
+        atlases=2 if twin else 1,
+        patches=effort.patches,
+        rounds=effort.rounds if is_own else int(model is not None),
+        target=target.array.size,
+        frame=int(np.prod(known.frame.grid.shape)) if model else 0,
+    )
 
     def attempt(step):
         learned = functools.partial(known.learned, model[0], step.device) if model else None
@@ -89,16 +90,9 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         def features(of):
             return functools.partial(of.features, model[0], step.device) if is_own else None
 
-        atlases = 2 if twin else 1
-        looks = LOOKING_COST * (rounds + atlases - 1) * np.prod(known.frame.grid.shape) if model else 0
-
-        def after(voxels):
-            carrying = _carrying_cost(effort, atlases, voxels, target)
-            return pairwise.INVERSE_COST * voxels + carrying + JOINING_COST * rounds * voxels + looks
-
         found = pairwise.register(
             known, target, settings.effort, step, clock,
-            planned=lambda cost, voxels: clock.plan(atlases * cost + after(voxels)), features=features(known),
+            planned=lambda cost, voxels: clock.plan(work.total(cost, voxels)), features=features(known),
         )  # fmt: skip
         both = pairwise.both_ways(found, clock)
         second = None
@@ -106,7 +100,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
             other = pairwise.register(twin, target, settings.effort, step, clock, features=features(twin))
             second = Transfer.registered(twin.labels, other), other
         stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
-        return found, both, *_transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock)
+        return found, both, *_transfer(atlas_labels, target, found, stretch, second, work, learned, clock)
 
     with threads.suited(target.array.size):
         (found, both, labels, evidence), step = devices.with_ladder(attempt, devices.ladder(settings.device), note)
@@ -138,10 +132,11 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     return Result(labels, Volume(evidence.confidence, target.geometry), both.deformation, report)
 
 
-def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rounds, clock):
+def _transfer(atlas_labels, target, found, stretch, second, work, learned, clock):
     """Labels (a Volume for each layer) and `review.Evidence` on the target's own grid.
 
-    ``learned()``: gives the `Learned` model, made ready when it is first asked; or None.
+    ``work``: the run's `Workload`. ``learned()``: gives the `Learned` model, made ready when it is first asked; or
+    None.
     """
     clock.enter("transfer")
     geometry, voxels = target.geometry, found.target.image.numel()
@@ -149,22 +144,19 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
     maps, certainty = transfer.warped(geometry, clock.check)
 
     # What is done each time that the model is asked.
-    done = itertools.chain(
-        [_carrying_cost(effort, 2 if second else 1, voxels, target)], itertools.repeat(JOINING_COST * voxels)
-    )
+    done = itertools.chain([work.carrying(voxels)], itertools.repeat(work.joining(voxels)))
 
     def ask(labels):
         clock.advance(next(done))
         clock.enter("network")
         model = learned()
-        cost = LOOKING_COST * np.prod(model.frame.grid.shape) / model.checks
-        votes = model.masks(found, labels, geometry, lambda: clock.advance(cost))
+        votes = model.masks(found, labels, geometry, lambda: clock.advance(work.looking / model.checks))
         clock.enter("transfer")
         return [masks.refined for masks in votes]
 
-    borders = Borders(transfer, found, geometry, clock.check, patches=effort.patches, second=second)
+    borders = Borders(transfer, found, geometry, clock.check, patches=work.patches, second=second)
     if learned:
-        borders.refine_with_model(maps, certainty, ask, rounds)
+        borders.refine_with_model(maps, certainty, ask, work.rounds)
     else:
         borders.refine(maps, certainty)
     labels = [Volume(m.astype(layer.array.dtype), geometry) for m, layer in zip(maps, atlas_labels)]
@@ -183,7 +175,3 @@ def _transfer(atlas_labels, target, found, stretch, second, effort, learned, rou
         sure[slab] = np.rint(sure[slab] * here[0])
         agreement[slab], stretched[slab] = np.rint(100 * here)
     return labels, evidence
-
-
-def _carrying_cost(effort, atlases, voxels, target) -> float:
-    return (CARRYING_COST + PATCHES_COST * atlases * effort.patches) * voxels + TARGET_COST * target.array.size

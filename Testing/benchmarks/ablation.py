@@ -19,7 +19,7 @@ from RRLMedSAMEngine.atlas import Atlas
 from RRLMedSAMEngine.ballot import MeanVotes
 from RRLMedSAMEngine.borders import Borders
 from RRLMedSAMEngine.devices import ladder
-from RRLMedSAMEngine.image import Volume, read_labels, read_volume
+from RRLMedSAMEngine.image import Volume
 from RRLMedSAMEngine.networks.model import Model
 from RRLMedSAMEngine.progress import Progress
 from RRLMedSAMEngine.protocol import EFFORTS
@@ -136,16 +136,14 @@ def main():
     allocator.keep_freed_memory()
     torch.manual_seed(0)
     data, step = Dataset(options.data), ladder("cpu")[0]
-    image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
-    atlas = Atlas(image, [labels])
+    atlas = data.make_atlas()
     known = {}
     for name in options.model:
-        model, card = models.load(name, options.effort, image, [labels], print)
+        model, card = models.load(name, options.effort, atlas.volume, atlas.labels, print)
         known[Path(name).stem] = model, atlas.owns(card)
     groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
-        target, truth = read_volume(case.image), read_labels(case.labels).array
-        target = Volume(target.array, target.geometry.rounded())
+        target, truth = case.read()
         with threads.suited(target.array.size):
             for name, before, after in ways(atlas, known, target, options.effort, step):
                 dice = [m if m is None else overlaps(truth, m, groups) for m in (before, after)]

@@ -16,7 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from RRLMedSAMEngine import nifti
+from RRLMedSAMEngine.atlas import Atlas
 from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 
 from . import measures
@@ -27,6 +29,10 @@ class Case:
     name: str
     image: Path
     labels: Path
+
+    def read(self) -> tuple[Volume, np.ndarray]:
+        """The image as a run takes it, and the manual labels (k, j, i)."""
+        return _rounded(read_volume(self.image)), read_labels(self.labels).array
 
 
 class Dataset:
@@ -47,6 +53,11 @@ class Dataset:
 
     def read_atlas(self) -> tuple[Volume, Volume]:
         return read_volume(self.atlas.image), read_labels(self.atlas.labels)
+
+    def make_atlas(self) -> Atlas:
+        """The atlas as a run takes it."""
+        image, labels = map(_rounded, self.read_atlas())
+        return Atlas(image, [labels])
 
     def score(self, labels: Volume, truth: Path, folder, scorer=None) -> dict:
         """Dice, HD95 (mm) and Dice of each group of a label map; ``truth`` is the file of the manual labels.
@@ -69,3 +80,7 @@ class Dataset:
         done = subprocess.run([*command, "--truth", truth, "--prediction", path], check=True, capture_output=True)
         found = json.loads(done.stdout)
         return {**found, "groups": {name: group["dice"] for name, group in found["groups"].items()}}
+
+
+def _rounded(volume: Volume) -> Volume:
+    return Volume(volume.array, volume.geometry.rounded())

@@ -17,9 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from RRLMedSAMEngine import allocator, models, pairwise, plan, threads
-from RRLMedSAMEngine.atlas import Atlas
 from RRLMedSAMEngine.devices import ladder
-from RRLMedSAMEngine.image import Volume, read_labels, read_volume
 from RRLMedSAMEngine.progress import Progress
 from RRLMedSAMEngine.protocol import EFFORTS
 from RRLMedSAMEngine.transfer import Transfer
@@ -78,21 +76,19 @@ def main():
     allocator.keep_freed_memory()
     torch.manual_seed(0)
     data, effort = Dataset(options.data), plan.EFFORTS[options.effort]
-    image, labels = (Volume(v.array, v.geometry.rounded()) for v in data.read_atlas())
-    atlas = Atlas(image, [labels])
-    loaded = models.load(options.model, options.effort, image, [labels], print)
+    atlas = data.make_atlas()
+    loaded = models.load(options.model, options.effort, atlas.volume, atlas.labels, print)
     if loaded is None:
         parser.error("Without a model there is nothing that guides.")
     features = atlas.features(loaded[0], "cpu")
     planned, rows = ways(effort, options.steps or [effort.guided_steps], lambda: features), []
     for case in data.validation:
-        target, truth = read_volume(case.image), read_labels(case.labels).array
-        target = Volume(target.array, target.geometry.rounded())
+        target, truth = case.read()
         for name, (guide, its_plan) in planned.items():
             plan.EFFORTS[options.effort] = its_plan
             with threads.suited(target.array.size):
                 found, seconds = registered(atlas, target, options.effort, guide)
-                maps, _ = Transfer.registered([labels], found).warped(target.geometry, lambda: None)
+                maps, _ = Transfer.registered(atlas.labels, found).warped(target.geometry, lambda: None)
             dice = np.mean(list(overlaps(truth, maps[0], data.content["groups"]).values()))
             rows.append({"case": case.name, "registration": name, "dice": float(dice), "seconds": seconds})
         (output / "guided.json").write_text(json.dumps({"effort": options.effort, "rows": rows}, indent=1))
