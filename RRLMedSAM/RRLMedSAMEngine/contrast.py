@@ -20,13 +20,15 @@ from .workgrid import WorkImage
 HIGHEST = 1.2  # of intensities, as `intensity.Window` gives them
 BINS = 32  # of the conditional mean
 KNOTS, TONES = 65, 256  # of a matched histogram; of a curve
-FEWEST = 1e-3  # share of the anatomy in a bin that says something
-DEPTH = 2.0  # voxels
-SURFACE = 2  # voxels of the foreground, which begins outside of the anatomy, that may be air in part
-NEARBY = 1.2  # voxels: sigma of the mean of what lies below them
+FEWEST_VOXELS = 1000  # that say something
+FEWEST = 1e-3  # share of them in a bin that says something
+INSIDE_SIGMA, INSIDE = 2.0, 0.97  # voxels, and the share of the anatomy so smoothed: four voxels below its surface
 MONOTONE = 0.9  # correlation of the conditional mean with the intensity, above which one rises with the other
 ALIKE = 0.3  # correlation above which a curve that is not monotone is none at all
-SAME = 0.06  # mean change of intensity up to which a rising curve changes nothing: brains of one scanner have 0.04
+EXPLAINED = 0.1  # of the other image's variance, below which the two have nothing to do with each other
+SAME = 0.06  # mean change of the ranks' intensities up to which a rising curve is none: brains of one scanner have 0.04
+SURFACE = 2  # voxels of the foreground, which begins outside of the anatomy, that may be air in part
+NEARBY = 1.2  # voxels: sigma of the mean of what lies below them
 
 
 def match(atlas: WorkImage, target: WorkImage, affine: np.ndarray, displacement=None) -> WorkImage:
@@ -56,7 +58,7 @@ def _meeting(atlas, target, affine, displacement):
     warped, anatomy = sample(both, at, padding="zeros")
     both = ((anatomy > 0.5) & target.foreground).to(warped.dtype)
     # Well inside: at the surface, where both fade into the air, any two contrasts look alike.
-    inside = filters.gaussian(both, DEPTH) > 0.97
+    inside = filters.gaussian(both, INSIDE_SIGMA) > INSIDE
     return warped[inside], target.image[inside]
 
 
@@ -64,10 +66,8 @@ def _recoloured(image, curve):
     if curve is None:
         return image
     tissue, share = _tissue(image)
-    position = tissue.clamp(0, HIGHEST) * ((TONES - 1) / HIGHEST)
-    below = position.floor().long().clamp_max(TONES - 2)
-    recoloured = (curve[below] + (curve[below + 1] - curve[below]) * (position - below)) * share
-    return WorkImage(torch.where(image.foreground, recoloured, image.image), image.grid, image.foreground, image.cut)
+    recoloured = torch.where(image.foreground, _read(curve, tissue) * share, image.image)
+    return WorkImage(recoloured, image.grid, image.foreground, image.cut)
 
 
 def _tissue(image):
@@ -78,35 +78,44 @@ def _tissue(image):
     """
     surface = image.foreground & filters.largest(~image.foreground, SURFACE)
     inside = (image.foreground & ~surface).to(image.image.dtype)
-    below = filters.gaussian(image.image * inside, NEARBY) / filters.gaussian(inside, NEARBY).clamp_min(1e-6)
+    near = filters.gaussian(inside, NEARBY)
+    surface &= near > 0  # what is thin has nothing below
+    below = filters.gaussian(image.image * inside, NEARBY) / near.clamp_min(1e-6)
     share = torch.where(surface, (image.image / below.clamp_min(1e-6)).clamp(0, 1), torch.ones_like(below))
     return torch.where(surface, below, image.image), share
 
 
 def _curve(own, other):
-    """The ``other`` image's intensity (`TONES`,) for each of the ``own`` one; None where contrasts are alike."""
-    if not len(own):
+    """The ``other`` image's intensity (`TONES`,) for each of the ``own`` one.
+
+    None where contrasts are alike, and where too little meets or is in common to tell.
+    """
+    if len(own) < FEWEST_VOXELS:
         return None
     means, counts = _conditional_mean(own, other)
     known = counts > FEWEST * counts.sum()
-    if known.sum() < 3:
+    tones, means, counts = np.linspace(0, HIGHEST, BINS)[known], means[known], counts[known]
+    if len(tones) < 3 or _covariance(means, means, counts) <= EXPLAINED * float(other.double().var()):
         return None
-    centres = np.linspace(0, HIGHEST, BINS)
-    rising = _correlation(centres[known], means[known], counts[known])
+    spread = np.sqrt(_covariance(tones, tones, counts) * _covariance(means, means, counts))
+    rising = _covariance(tones, means, counts) / max(spread, 1e-12)
     if rising >= MONOTONE:
-        given, wanted = _ranks(own), _ranks(other)
-        if np.abs(given - wanted).mean() < SAME:
-            return None
-        knots = np.r_[0, given, HIGHEST], np.r_[0, wanted, HIGHEST]
-    elif rising <= -MONOTONE:
-        knots = _ranks(own), _ranks(other)[::-1]
-    elif rising < ALIKE:
-        filled = np.interp(centres, centres[known], means[known])
-        knots = centres, np.convolve(np.pad(filled, 1, "edge"), np.full(3, 1 / 3), "valid")
-    else:
-        return None
-    curve = np.interp(np.linspace(0, HIGHEST, TONES), *knots)
-    return torch.from_numpy(curve.astype(np.float32)).to(own.device)
+        return _matched(own, other)
+    if rising <= -MONOTONE:
+        return _table(_ranks(own), _ranks(other)[::-1], own.device)
+    if rising < ALIKE:
+        smooth = np.convolve(np.pad(means, 1, "edge"), np.full(3, 1 / 3), "valid")
+        return _table(tones, smooth, own.device)
+    return None
+
+
+def _matched(own, other):
+    """The rising curve that gives both the same ranks; None where it is of no use."""
+    given, wanted = _ranks(own), _ranks(other)
+    curve = _table(np.r_[0, given, HIGHEST], np.r_[0, wanted, HIGHEST], own.device)
+    # Other shares of the same tissues have other ranks as well. By such a curve the images agree less than without.
+    agrees = (_read(curve, own) - other).square().mean() < (own - other).square().mean()
+    return curve if agrees and np.abs(given - wanted).mean() >= SAME else None
 
 
 def _conditional_mean(own, other):
@@ -117,13 +126,29 @@ def _conditional_mean(own, other):
     return means.cpu().numpy(), counts.cpu().numpy()
 
 
-def _correlation(x, y, weight):
+def _covariance(x, y, weight):
     x, y = (v - np.average(v, weights=weight) for v in (x, y))
-    spread = np.sqrt((weight * x * x).sum() * (weight * y * y).sum())
-    return (weight * x * y).sum() / max(spread, 1e-12)
+    return np.average(x * y, weights=weight)
 
 
 def _ranks(values):
-    """Intensities from the darkest to the brightest, equally many voxels apart: (`KNOTS`,)."""
-    places = torch.linspace(0, len(values) - 1, KNOTS, dtype=torch.float64, device=values.device)
-    return values.sort().values[places.round().long()].cpu().numpy()
+    """Intensities from the darkest to the brightest, equally many voxels apart, half of that from the ends: (`KNOTS`,).
+
+    Single voxels are not looked at.
+    """
+    places = (np.arange(KNOTS) + 0.5) * (len(values) / KNOTS)
+    return values.sort().values[torch.from_numpy(places).long().to(values.device)].double().cpu().numpy()
+
+
+def _table(given, wanted, device):
+    """A curve (`TONES`,) through points in ascending order, those of equal ``given`` intensity taken together."""
+    given, place = np.unique(given, return_inverse=True)
+    wanted = np.bincount(place, wanted) / np.bincount(place)
+    curve = np.interp(np.linspace(0, HIGHEST, TONES), given, wanted)
+    return torch.from_numpy(curve.astype(np.float32)).to(device)
+
+
+def _read(curve, values):
+    position = values.clamp(0, HIGHEST) * ((TONES - 1) / HIGHEST)
+    below = position.floor().long().clamp_max(TONES - 2)
+    return curve[below] + (curve[below + 1] - curve[below]) * (position - below)

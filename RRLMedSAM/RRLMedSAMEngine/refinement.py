@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from . import allocator, confidence, devices, filters, intensity, plan, registration, review, workgrid
+from . import allocator, confidence, contrast, devices, filters, intensity, plan, registration, review, workgrid
 from .atlas import Atlas
 from .borders import Borders
 from .errors import bad_input
@@ -113,6 +113,7 @@ def _around(atlas, target, case, box, step, clock):
         workgrid.box_around(atlas.box, atlas.volume.geometry, fixed.grid, reach, case.affine),
         step.device,
     )
+    moving = contrast.match(moving, fixed, case.affine, start)
     prompts = [pair for value in case.edited for pair in _prompts(value, atlas, case, fixed, moving)]
     level = Level(spacing, STEPS, plan.WIDTH)
     moved = registration.follow(fixed, moving, case.affine, level, start, prompts, lambda: clock.advance(1))

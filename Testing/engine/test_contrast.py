@@ -37,7 +37,7 @@ OTHER_CONTRASTS = {
     "gamma 2.2": lambda t: t**2.2,
     "gamma 0.5": lambda t: t**0.5,
 }
-FOLDED = lambda t: 2 * (t - 0.6).abs() + 0.2  # middle tones are the darkest: no brightness says which tissue it was
+FOLDED = lambda t: 4 * (t - 0.66).abs() + 0.2  # middle tones are the darkest: no brightness says which tissue it was
 
 
 def test_an_atlas_of_the_same_contrast_stays_as_it_is():
@@ -68,9 +68,68 @@ def test_a_recoloured_image_fades_into_the_air_as_the_original():
 
 
 def test_a_contrast_without_an_order_is_taken_over():
-    target = head(FOLDED)
-    matched = contrast.match(head(), target, np.eye(4))
-    assert float((matched.image - target.image)[INSIDE].abs().max()) < 0.08  # a bin's width at the fold
+    atlas, target = head(), head(FOLDED)
+    seen = [image.image[INSIDE].flatten().numpy() for image in (atlas, target)]
+    assert abs(np.corrcoef(*seen)[0, 1]) < contrast.ALIKE  # or this shows something else
+    matched = contrast.match(atlas, target, np.eye(4))
+    assert float((matched.image - target.image)[INSIDE].abs().mean()) < 0.06  # a bin's width at the fold
+
+
+def test_what_is_thin_is_recoloured_as_it_is():
+    """A scalp around the brain: three voxels, nothing of them is deeper."""
+    k, j, i = np.indices((48,) * 3) - 23.5
+    radius = torch.from_numpy(np.sqrt(k**2 + j**2 + i**2))
+    tissue = 0.3 + 0.6 * torch.rand(9, 9, 9, generator=torch.Generator().manual_seed(1))
+    tissue = torch.nn.functional.interpolate(tissue[None, None], (48,) * 3, mode="trilinear")[0, 0]
+
+    def whole(change):
+        image = torch.where(radius < 16, change(tissue), torch.zeros(()))
+        image = torch.where((radius > 19) & (radius < 22), change(torch.tensor(0.8)), image)
+        return WorkImage(image, Geometry(np.eye(4), (48,) * 3), image > 0, np.zeros((3, 2), bool))
+
+    for change in OTHER_CONTRASTS.values():
+        target = whole(change)
+        matched = contrast.match(whole(lambda t: t), target, np.eye(4))
+        assert float((matched.image - target.image)[(radius > 19) & (radius < 22)].abs().max()) < 0.1
+
+
+def test_more_of_one_tissue_is_no_other_contrast():
+    """A large ventricle: dark voxels are more, and the ranks others; each tissue is as bright as before."""
+
+    def brain(ventricle):
+        random = torch.Generator().manual_seed(ventricle)
+        k, j, i = np.indices((48,) * 3) - 23.5
+        radius = torch.from_numpy(np.sqrt(k**2 + j**2 + i**2))
+        tissue = torch.where(radius < ventricle, 0.2, torch.where(radius < 18, 0.9, 0.55))
+        image = torch.where(radius < 22, tissue + 0.03 * torch.randn(tissue.shape, generator=random), torch.zeros(()))
+        return WorkImage(image, Geometry(np.eye(4), (48,) * 3), radius < 22, np.zeros((3, 2), bool))
+
+    atlas, target = brain(8), brain(14)
+    meeting = contrast._meeting(atlas, target, np.eye(4), None)
+    assert np.abs(np.subtract(*map(contrast._ranks, meeting))).mean() > contrast.SAME  # or this shows nothing
+    assert contrast.match(atlas, target, np.eye(4)) is atlas
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda t: torch.full_like(t, 0.5),
+        lambda t: torch.rand(t.shape, generator=torch.Generator().manual_seed(3)),
+    ],
+    ids=["one intensity", "noise"],
+)
+def test_images_that_have_nothing_in_common_change_nothing(values):
+    atlas = head()
+    assert contrast.match(atlas, head(values), np.eye(4)) is atlas
+
+
+def test_a_handful_of_voxels_says_nothing():
+    atlas, target = (head(change) for change in (lambda t: t, OTHER_CONTRASTS["inverted"]))
+    small = torch.zeros(SHAPE, dtype=torch.bool)
+    small[8:24, 8:24, 8:24] = True
+    image = WorkImage(target.image, target.grid, small, target.cut)
+    assert 100 < len(contrast._meeting(atlas, image, np.eye(4), None)[0]) < contrast.FEWEST_VOXELS
+    assert contrast.match(atlas, image, np.eye(4)) is atlas
 
 
 def test_ranks_need_no_exact_alignment():

@@ -40,9 +40,9 @@ def corrected(values):
     return np.where(np.isin(TRUTH.array, values), TRUTH.array, labels)
 
 
-def refine(case, cancelled=lambda: False, device="cpu"):
+def refine(case, cancelled=lambda: False, device="cpu", target=TARGET):
     return refinement.refine(
-        ATLAS, [LABELS], TARGET, case, device, progress=lambda *_: None, warn=lambda _: None, cancelled=cancelled
+        ATLAS, [LABELS], target, case, device, progress=lambda *_: None, warn=lambda _: None, cancelled=cancelled
     )
 
 
@@ -61,6 +61,15 @@ def test_corrected_structures_keep_every_voxel_and_their_neighbours_follow():
     rows = {row["label"]: row for row in report["structures"]}
     assert rows[LIVER]["reasons"] == ["corrected"] and rows[LIVER]["confidence"] == 100.0
     assert set(rows) == {LIVER, LUNG, SPLEEN}
+
+
+def test_neighbours_follow_in_another_contrast_too():
+    before = corrected([LIVER])
+    (labels,), _, _ = refine(unaligned(before, [LIVER]))
+    inverted = Volume(np.where(TARGET.array > 50, 1100 - TARGET.array, 0).astype(np.int16), TARGET.geometry)
+    (others,), _, _ = refine(unaligned(before, [LIVER]), target=inverted)
+    for value in (SPLEEN, LUNG):
+        assert dice(others.array, TRUTH.array, value) > dice(labels.array, TRUTH.array, value) - 0.02
 
 
 def test_the_drawn_mask_moves_what_the_images_do_not_tell():

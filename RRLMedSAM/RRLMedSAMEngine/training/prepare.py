@@ -70,22 +70,22 @@ class Preparation:
             frame.image(found.familiar, affine, self._image.to(step.device)).cpu(),
             frame.displacement(found.displacement, grid, affine).cpu(),
         )
+        is_seen = torch.from_numpy(nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from) != 0)
         if drawn is not None:
             labels = numbered(nearest(drawn.array, drawn.geometry, seen_from), self._values)
             if not bool(labels.any()):
                 raise bad_input(
                     "An example has none of the atlas's structures.", "Choose the segmentation drawn on it."
                 )
-            is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
-            return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
+            return cases.Case(*pictures, labels, is_seen.float())
         transfer = Transfer.registered(self._atlas.labels, found)
         maps, certainty = transfer.warped(seen_from, check)
-        carried = torch.from_numpy(maps[0] > 0)
+        carried = torch.from_numpy(maps[0] > 0) & is_seen
         second = self._second(volume, step, clock)
         Borders(transfer, found, seen_from, check, second=second).refine(maps, certainty)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
-        trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
+        trust = torch.from_numpy(certainty).float().div_(100) * near.cpu() * is_seen
         # Where registration carried a structure to: the refined labels of a scan of something else retreat to the few
         # places where it happens to agree.
         mean_trust = float(trust[carried].mean()) if bool(carried.any()) else 0.0
