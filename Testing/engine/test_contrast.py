@@ -156,3 +156,13 @@ def test_images_that_do_not_meet_change_nothing():
     apart = np.eye(4)
     apart[0, 3] = 500.0
     assert contrast.match(atlas, head(lambda t: 1.1 - t), apart) is atlas
+
+
+@pytest.mark.parametrize("reach", [1, 2, 7])
+def test_the_largest_nearby_is_that_of_the_cube(reach):
+    """Also where it reaches beyond the grid."""
+    values = torch.rand(5, 6, 9, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool3d(
+        torch.nn.functional.pad(values[None, None], [reach] * 6, value=-torch.inf), 2 * reach + 1, stride=1
+    )
+    assert torch.equal(filters.largest(values, reach), expected[0, 0])

@@ -12,6 +12,7 @@ from RRLMedSAMEngine import features as features_module  # noqa: E402
 from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.features import Features, Pair, discriminants  # noqa: E402
 from RRLMedSAMEngine.forces import Correspondence, FeatureForce  # noqa: E402
+from RRLMedSAMEngine.frame import Frame  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
@@ -170,6 +171,22 @@ def run(monkeypatch, inverted=False, own=True):
 def test_a_run_is_guided_by_what_the_atlas_s_own_model_sees_in_its_contrast(monkeypatch, inverted):
     (target,), recoloured = run(monkeypatch, inverted)
     assert any(target is image for image in recoloured) == inverted
+
+
+def test_both_networks_are_shown_the_atlas_where_a_target_is_cut(monkeypatch):
+    """The features that guide, and the masks."""
+    atlases_shown, image = [], Frame.image
+
+    def recorded(frame, target, affine, atlas=None):
+        if atlas is not None:
+            atlases_shown.append(atlas)
+        return image(frame, target, affine, atlas)
+
+    monkeypatch.setattr(Frame, "image", recorded)
+    run(monkeypatch)
+    atlas, labels = volumes()
+    (framed,) = Atlas(atlas, labels).framed("cpu")
+    assert len(atlases_shown) == 2 and all(torch.equal(shown, framed.image) for shown in atlases_shown)
 
 
 def test_a_model_that_is_not_of_this_atlas_guides_nothing(monkeypatch):
