@@ -6,7 +6,7 @@ import numpy as np
 
 from . import intensity, mirror, models, package, workgrid
 from .card import Card
-from .features import Features
+from .features import Features, guide_well
 from .frame import Frame, FramedAtlas, frame_atlas, make_frame
 from .image import Volume
 from .learned import Learned
@@ -82,12 +82,16 @@ class Atlas:
     def owns(self, card: Card) -> bool:
         """Whether a model with this card was adapted to this atlas.
 
-        Such a one guides the registration, and is asked more than once where `plan.Effort` has it. A general one goes
-        astray: asked twice it loses 0.004 Dice on brains and hippocampi, as a guide 0.004 on hippocampi.
+        Such a one is asked more than once where `plan.Effort` has it. A general one goes astray: asked twice it loses
+        0.004 Dice on brains and hippocampi.
         """
         return card.atlas_fingerprint == self._once(
             "fingerprint", lambda: package.fingerprint(self.volume, self.labels)
         )
+
+    def is_guided(self) -> bool:
+        """Whether a model of this atlas guides the registration: one with few structures is better without."""
+        return guide_well(self._once("structures", lambda: sum(map(_count, self.labels))))
 
     def learned(self, model: Model, device) -> Learned:
         """The ``model`` made ready for this atlas."""
@@ -120,6 +124,10 @@ class Atlas:
 def _volumes_ml(values, layer: Volume) -> np.ndarray:
     found = layer.array[layer.array != 0]
     return np.bincount(np.searchsorted(values, found), minlength=len(values)) * layer.geometry.voxel_volume_ml
+
+
+def _count(layer: Volume) -> int:
+    return len(np.unique(layer.array[layer.array != 0]))
 
 
 def _digest(volumes: list[Volume]) -> str:

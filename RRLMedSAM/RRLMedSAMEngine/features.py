@@ -15,6 +15,7 @@ from .sampling import nearest, sample
 from .workgrid import WorkImage
 
 COUNT = 8  # combinations that are compared
+FEWEST = 8  # structures: those of a hippocampus, two, give two combinations, which say less than the images
 RIDGE = 1e-3  # of the mean variance within structures, added to all
 
 
@@ -57,6 +58,11 @@ class Pair:
         to_atlas = Correspondence(target.grid, atlas.grid, self._affine, device)
         weight = relevant(target, atlas, to_atlas.undeformed)
         return FeatureForce(sample(self._target, to_features.undeformed), self._atlas, to_features, weight)
+
+
+def guide_well(structures: int) -> bool:
+    """Whether the features of an atlas with so many structures find more than the images."""
+    return structures >= FEWEST
 
 
 def discriminants(seen: torch.Tensor, structures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

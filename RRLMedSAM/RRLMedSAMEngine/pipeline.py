@@ -69,6 +69,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     known = Atlas.known(atlas, atlas_labels)
     model = known.model(settings.model, settings.effort, note)
     is_own = model is not None and known.owns(model[1])
+    guides = is_own and known.is_guided()
     if not target.geometry.overlaps(atlas.geometry):
         note("Atlas and target lie apart in space; they were brought together by their shape alone.")
 
@@ -87,17 +88,17 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
     def attempt(step):
         learned = functools.partial(known.learned, model[0], step.device) if model else None
 
-        def features(of):
-            return functools.partial(of.features, model[0], step.device) if is_own else None
+        def guide(of):
+            return functools.partial(of.features, model[0], step.device) if guides else None
 
         found = pairwise.register(
             known, target, settings.effort, step, clock,
-            planned=lambda cost, voxels: clock.plan(work.total(cost, voxels)), features=features(known),
+            planned=lambda cost, voxels: clock.plan(work.total(cost, voxels)), features=guide(known),
         )  # fmt: skip
         both = pairwise.both_ways(found, clock)
         second = None
         if twin:
-            other = pairwise.register(twin, target, settings.effort, step, clock, features=features(twin))
+            other = pairwise.register(twin, target, settings.effort, step, clock, features=guide(twin))
             second = Transfer.registered(twin.labels, other), other
         stretch = both.jacobian.clamp_min(1e-3).log_().abs_().clamp_max_(LARGEST_STRETCH)
         return found, both, *_transfer(atlas_labels, target, found, stretch, second, work, learned, clock)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 from benchmarks import __main__ as benchmark  # noqa: E402
 from benchmarks import ablation, guided, measures, report  # noqa: E402
 from enginekit import phantom  # noqa: E402
-from RRLMedSAMEngine import borders, nifti, package, plan  # noqa: E402
+from RRLMedSAMEngine import borders, features, nifti, package, plan  # noqa: E402
 from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.networks.model import Model  # noqa: E402
@@ -107,6 +107,7 @@ def test_the_registration_alone_is_measured_without_and_with_a_guide(tiny, tmp_p
 @pytest.mark.parametrize("effort, own", [("fast", False), ("balanced", False), ("balanced", True)])
 def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tiny, tmp_path, monkeypatch, effort, own):
     monkeypatch.setattr(Atlas, "owns", lambda *_: own)
+    monkeypatch.setattr(features, "FEWEST", 1)
     options = ["--data", str(data), "--effort", effort]
     monkeypatch.setattr(sys, "argv", ["ablation", *options, "--output", str(tmp_path), "--model", str(tiny)])
     ablation.main()

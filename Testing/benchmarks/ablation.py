@@ -91,7 +91,9 @@ def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, eff
     for name, (model, is_own) in known.items():
         learned, vote, rounds = atlas.learned(model, step.device), alone, 1
         if is_own:
-            vote, rounds = Vote(atlas, target, effort, step, model), plan.EFFORTS[effort].rounds
+            rounds = plan.EFFORTS[effort].rounds
+        if is_own and atlas.is_guided():
+            vote = Vote(atlas, target, effort, step, model)
             yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
         wide = vote.borders.widened(vote.maps, vote.ballots)
 

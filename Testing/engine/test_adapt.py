@@ -17,13 +17,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from enginekit import environment, phantom  # noqa: E402
 from RRLMedSAMEngine import adaptation, adaptcli, files, image, models, pipeline  # noqa: E402
-from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.card import read_card  # noqa: E402
 from RRLMedSAMEngine.errors import Cancelled, EngineError  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
 from RRLMedSAMEngine.networks.sizes import Sizes  # noqa: E402
-from RRLMedSAMEngine.sampling import lattice  # noqa: E402
 from RRLMedSAMEngine.training import adapt, cases, prepare, preview, record  # noqa: E402
 from RRLMedSAMEngine.training.settings import Settings, TrainerSettings  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
@@ -293,26 +291,6 @@ def test_an_existing_package_is_kept(adapted, scans):
     with pytest.raises(EngineError, match="exists"):
         Run(run.output, [scans / "a.nrrd"])()
     assert run.output.read_bytes() == before
-
-
-def test_what_a_cut_scan_does_not_show_teaches_nothing(tmp_path):
-    """Its lower half is missing. There the case shows the atlas, and no label is believed."""
-    image, _ = volumes(2.0)
-    first = SHAPE[0] // 2
-    matrix = image.geometry.voxel_to_lps.copy()
-    matrix[:3, 3] = image.geometry.to_lps([0, 0, first])
-    cut = Volume(image.array[first:].copy(), Geometry(matrix, image.array[first:].shape))
-    atlas = Atlas(ATLAS, [LABELS])
-    framed = atlas.framed("cpu")[0]
-    case = cases.load(prepare.Preparation(atlas, framed, tmp_path, "cpu").make(cut, lambda: None))
-    at = cut.geometry.to_voxel(
-        np.moveaxis(lattice(atlas.frame.grid.shape, atlas.frame.grid.voxel_to_lps).numpy(), 0, -1)
-    )
-    missing = torch.from_numpy(at[..., 2] < -12 / cut.geometry.spacing[2])  # 4 mm for the alignment
-    shown = torch.from_numpy(((at >= 1) & (at <= cut.geometry.size_ijk - 2)).all(axis=-1))
-    assert missing.sum() > 500 and shown.sum() > 500
-    assert float(case.trust[missing].max()) == 0.0 and float(case.trust[shown].mean()) > 0.5
-    assert torch.allclose(case.image[missing], framed.image[missing], atol=1e-3)  # saved as float16
 
 
 def test_a_full_disk_during_a_checkpoint_is_said_and_loses_nothing(tmp_path, scans, monkeypatch):

@@ -138,9 +138,12 @@ def test_overlapping_layers_have_structures_of_their_own():
     assert torch.equal(found == found[labels.array == 4][0], torch.from_numpy(labels.array == 4))
 
 
-def run(monkeypatch, inverted=False, own=True):
-    """What a run with a model looked at: the targets whose features were compared, and what was
-    recoloured."""
+def run(monkeypatch, inverted=False, own=True, fewest=3):
+    """What a run with a model looked at: the targets whose features were compared, and what was recoloured.
+
+    Three structures, ``fewest`` as are guided.
+    """
+    monkeypatch.setattr(features_module, "FEWEST", fewest)
     asked, recoloured = [], []
     pair, like_atlas = Features.pair, contrast.like_atlas
 
@@ -191,6 +194,10 @@ def test_both_networks_are_shown_the_atlas_where_a_target_is_cut(monkeypatch):
 
 def test_a_model_that_is_not_of_this_atlas_guides_nothing(monkeypatch):
     assert run(monkeypatch, own=False) == ([], [])
+
+
+def test_an_atlas_of_few_structures_is_not_guided(monkeypatch):
+    assert run(monkeypatch, fewest=4) == ([], [])
 
 
 def test_a_structure_that_the_features_miss_guides_too():

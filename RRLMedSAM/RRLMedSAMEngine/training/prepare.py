@@ -15,7 +15,7 @@ from ..atlas import Atlas
 from ..borders import Borders
 from ..errors import HOPELESS, Cancelled, WritingError, bad_input
 from ..failures import as_engine_error
-from ..frame import FramedAtlas, numbered
+from ..frame import numbered
 from ..image import Volume
 from ..progress import Progress
 from ..sampling import nearest, sample
@@ -35,11 +35,10 @@ def content_hash(volume: Volume) -> str:
 
 
 class Preparation:
-    """Makes cases of scans in ``folder``, one at a time. ``atlas``: with one label map; ``framed``: in its frame."""
+    """Makes cases of scans in ``folder``, one at a time. ``atlas``: with one label map, of these ``values``."""
 
-    def __init__(self, atlas: Atlas, framed: FramedAtlas, folder: Path, device: str):
-        self._atlas, self._folder, self._device = atlas, folder, device
-        self._values, self._image = framed.values, framed.image.cpu()
+    def __init__(self, atlas: Atlas, values: np.ndarray, folder: Path, device: str):
+        self._atlas, self._values, self._folder, self._device = atlas, values, folder, device
 
     def make(self, scan: Volume, check, drawn: Volume | None = None) -> Path:
         """The case's file, made unless it is there. Raises EngineError for a scan that cannot be used.
@@ -67,25 +66,25 @@ class Preparation:
         frame = self._atlas.frame
         seen_from = frame.seen_from(affine)
         pictures = (
-            frame.image(found.familiar, affine, self._image.to(step.device)).cpu(),
+            frame.image(found.familiar, affine).cpu(),
             frame.displacement(found.displacement, grid, affine).cpu(),
         )
-        is_seen = torch.from_numpy(nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from) != 0)
         if drawn is not None:
             labels = numbered(nearest(drawn.array, drawn.geometry, seen_from), self._values)
             if not bool(labels.any()):
                 raise bad_input(
                     "An example has none of the atlas's structures.", "Choose the segmentation drawn on it."
                 )
-            return cases.Case(*pictures, labels, is_seen.float())
+            is_seen = nearest(np.ones(volume.geometry.shape, np.uint8), volume.geometry, seen_from)
+            return cases.Case(*pictures, labels, torch.from_numpy(is_seen).float())
         transfer = Transfer.registered(self._atlas.labels, found)
         maps, certainty = transfer.warped(seen_from, check)
-        carried = torch.from_numpy(maps[0] > 0) & is_seen
+        carried = torch.from_numpy(maps[0] > 0)
         second = self._second(volume, step, clock)
         Borders(transfer, found, seen_from, check, second=second).refine(maps, certainty)
         agreement = confidence.agreement(found.target.image, found.warped)
         near = sample(agreement[None], transfer.voxels(seen_from) - found.margin)[0].view(seen_from.shape)
-        trust = torch.from_numpy(certainty).float().div_(100) * near.cpu() * is_seen
+        trust = torch.from_numpy(certainty).float().div_(100) * near.cpu()
         # Where registration carried a structure to: the refined labels of a scan of something else retreat to the few
         # places where it happens to agree.
         mean_trust = float(trust[carried].mean()) if bool(carried.any()) else 0.0
