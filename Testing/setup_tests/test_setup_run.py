@@ -180,7 +180,10 @@ def test_somebody_elses_folder_is_left_alone(fresh):
 
 def test_an_interrupted_set_up_is_repaired(fresh):
     (fresh.behaviour / "slow").touch()
+    # A shell that runs the tests in its background has them ignore the signal, and their processes with them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = fresh.start("segment", "--python", fresh.python)
+    signal.signal(signal.SIGINT, before)
     while not fresh.pip_calls():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
