@@ -56,6 +56,11 @@ class Atlas:
         image = self.frame.atlas_image(self.volume, self.window, self.box, device)
         return [frame_atlas(self.frame, image, labels) for labels in self.labels]
 
+    @property
+    def values(self) -> list[np.ndarray]:
+        """The label values of each of the label maps, ascending, without 0."""
+        return self._once("values", lambda: [np.unique(layer.array[layer.array != 0]) for layer in self.labels])
+
     def volumes_ml(self, values) -> list[np.ndarray]:
         """The volume of each of the layers' ``values``, ascending."""
         return self._once("volumes", lambda: [_volumes_ml(v, layer) for v, layer in zip(values, self.labels)])
@@ -91,7 +96,7 @@ class Atlas:
 
     def is_guided(self) -> bool:
         """Whether a model of this atlas guides the registration: one with few structures is better without."""
-        return guide_well(self._once("structures", lambda: sum(map(_count, self.labels))))
+        return guide_well(sum(map(len, self.values)))
 
     def learned(self, model: Model, device) -> Learned:
         """The ``model`` made ready for this atlas."""
@@ -124,10 +129,6 @@ class Atlas:
 def _volumes_ml(values, layer: Volume) -> np.ndarray:
     found = layer.array[layer.array != 0]
     return np.bincount(np.searchsorted(values, found), minlength=len(values)) * layer.geometry.voxel_volume_ml
-
-
-def _count(layer: Volume) -> int:
-    return len(np.unique(layer.array[layer.array != 0]))
 
 
 def _digest(volumes: list[Volume]) -> str:

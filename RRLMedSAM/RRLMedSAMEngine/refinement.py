@@ -183,11 +183,10 @@ def _constrained(maps, certainty, moved, case, box):
 def _rows(atlas, labels, trust, case, geometry) -> list[dict]:
     """As in a run's report; a corrected structure is sure. Agreement and stretch were not looked at again."""
     neutral = review.Evidence(trust.array, np.full(geometry.shape, 100, np.uint8), np.zeros(geometry.shape, np.uint8))
-    values = [np.unique(layer.array[layer.array != 0]) for layer in atlas.labels]
     enlarged = abs(np.linalg.det(case.affine[:3, :3]))
     spacing = float(max(geometry.spacing.min(), case.grid.spacing[0]))
     rows = []
-    for number, (layer, layer_values, ml) in enumerate(zip(labels, values, atlas.volumes_ml(values))):
+    for number, (layer, layer_values, ml) in enumerate(zip(labels, atlas.values, atlas.volumes_ml(atlas.values))):
         rows += review.structures(layer.array, layer_values, number, ml / enlarged, neutral, geometry, spacing)
     for row in rows:
         if row["label"] in case.edited:

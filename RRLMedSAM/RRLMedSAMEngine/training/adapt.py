@@ -154,7 +154,7 @@ class _Job:
         self.found = self.record.kept()
         if self.found is None:
             _check_there_are_scans(scans, examples)
-            maker = prepare.Preparation(self.atlas, self.framed.values, self.work, self.settings.device)
+            maker = prepare.Preparation(self.atlas, self.work, self.settings.device)
             self.found = prepare.collect(
                 maker,
                 scans,

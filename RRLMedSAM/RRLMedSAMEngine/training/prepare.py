@@ -35,10 +35,11 @@ def content_hash(volume: Volume) -> str:
 
 
 class Preparation:
-    """Makes cases of scans in ``folder``, one at a time. ``atlas``: with one label map, of these ``values``."""
+    """Makes cases of scans in ``folder``, one at a time. ``atlas``: with one label map."""
 
-    def __init__(self, atlas: Atlas, values: np.ndarray, folder: Path, device: str):
-        self._atlas, self._values, self._folder, self._device = atlas, values, folder, device
+    def __init__(self, atlas: Atlas, folder: Path, device: str):
+        self._atlas, self._folder, self._device = atlas, folder, device
+        (self._values,) = atlas.values
 
     def make(self, scan: Volume, check, drawn: Volume | None = None) -> Path:
         """The case's file, made unless it is there. Raises EngineError for a scan that cannot be used.
