@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from .errors import EngineError
 
-SCHEMA = 2  # 1: weights in half precision
+SCHEMA = 3  # 1: weights in half precision; 2: coarse masks at half the resolution
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 # RuntimeError: an encrypted member; NotImplementedError: an unknown compression
 DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)

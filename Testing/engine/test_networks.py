@@ -76,11 +76,25 @@ def test_an_untrained_model_leaves_the_registrations_mask_as_it_is():
     model, image, labels = Model(SMALL), torch.randn(1, 1, 32, 32, 32), cubes(5)
     prior = make_prior(labels)
     masks = model(image, model.describe(image, labels, 5), prior)
-    assert torch.allclose(masks.coarse.logits, prior.logits, atol=1e-5)
+    for mask in (masks.coarse, masks.refined):
+        assert torch.allclose(mask.logits, prior.logits, atol=1e-5)
+
+
+def test_the_coarse_mask_knows_nothing_of_half_the_resolution():
+    """Four voxels a side have one look at the image, brought to whatever even grid there is."""
+    torch.manual_seed(0)
+    model, count = Model(SMALL), 4
+    labels = cubes(count)[:30, :26, :]  # neither is a multiple of four
+    prior, features = make_prior(labels), model.general(torch.randn(1, 1, *labels.shape))
+    torch.nn.init.normal_(model.coarse.weights[-1].weight)
+    tokens = torch.randn(count, SMALL.token)
+    before = model.coarse(features, tokens, prior).logits
+    assert torch.equal(model.coarse([features[0] + 1, *features[1:]], tokens, prior).logits, before)
+    assert not torch.allclose(model.coarse([features[0], features[1] + 1, *features[2:]], tokens, prior).logits, before)
 
 
 def test_without_the_prompt_the_mask_does_not_reach_the_features():
-    """Two coarse masks, one decoder: only a prompted one tells them apart beyond the masks themselves."""
+    """Two coarse masks, one decoder: only a prompted one tells them apart."""
     changes = {}
     for prompted in (True, False):
         torch.manual_seed(0)
@@ -91,7 +105,7 @@ def test_without_the_prompt_the_mask_does_not_reach_the_features():
         other = prior.with_logits(torch.where(prior.logits > NEVER, -7 - prior.logits, NEVER))
         features = model.medical(image)
         tokens = torch.randn(4, 16)
-        one, two = (model.refined(features, tokens, image, p).logits - p.logits for p in (prior, other))
+        one, two = (model.refined(features, tokens, image, prior, p).logits for p in (prior, other))
         changes[prompted] = float((one - two).detach().abs().max())
     assert changes[True] > 1e-3
     assert changes[False] < 1e-5

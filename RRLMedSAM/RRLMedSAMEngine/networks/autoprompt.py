@@ -1,8 +1,8 @@
-"""The auto-prompting decoder: refines the general model's mask on the medical encoder's features.
+"""The auto-prompting decoder: the mask on the medical encoder's features, prompted by the general model's.
 
-The mask is the prompt, as a mask prompt is SAM's: embedded and added to the image features, then tokens and features
-attend to each other both ways (SAM's two-way transformer, Kirillov et al., ICCV 2023). Here a voxel's embedded mask is
-the mean of its candidates' tokens, so that any number of structures fits.
+The general model's mask is a prompt, as a mask prompt is SAM's: embedded and added to the image features, then tokens
+and features attend to each other both ways (SAM's two-way transformer, Kirillov et al., ICCV 2023). Here a voxel's
+embedded mask is the mean of its candidates' tokens, so that any number of structures fits.
 """
 
 import torch
@@ -43,7 +43,8 @@ class TwoWayAttention(nn.Module):
 
 
 class AutoPromptDecoder(nn.Module):
-    """Medical features, tokens, image and coarse mask -> the candidates of the refined mask."""
+    """Medical features, tokens, image, the candidates that the registration suggests and the coarse mask -> the
+    candidates of the refined mask."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -58,10 +59,12 @@ class AutoPromptDecoder(nn.Module):
             Convolution(FULL + 1, sizes.embedding), nn.Conv3d(sizes.embedding, sizes.embedding, 1)
         )
         self.weights = perceptron(sizes.token, sizes.token, sizes.embedding)
-        nn.init.zeros_(self.weights[-1].weight)  # it begins with the coarse mask
+        nn.init.zeros_(self.weights[-1].weight)  # it begins with the registration's own mask
         nn.init.zeros_(self.weights[-1].bias)
 
-    def forward(self, features, tokens: torch.Tensor, image: torch.Tensor, coarse: Candidates) -> Candidates:
+    def forward(
+        self, features, tokens: torch.Tensor, image: torch.Tensor, prior: Candidates, coarse: Candidates
+    ) -> Candidates:
         features = list(features)
         if self.prompted:
             prompt = coarse.described(self.prompt(tokens))[None]
@@ -73,4 +76,5 @@ class AutoPromptDecoder(nn.Module):
             x = up(x, finer)
         full = depth_to_space(self.full(x))
         embedding = self.last(torch.cat([full, image], dim=1))[0]
-        return coarse.judged(embedding, self.weights(tokens))
+        # From the registration's mask on: what began with the coarse one's logits would keep its errors (measured).
+        return prior.judged(embedding, self.weights(tokens))

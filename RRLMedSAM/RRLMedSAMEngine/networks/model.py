@@ -19,7 +19,7 @@ Mask = TypeVar("Mask")
 
 @dataclasses.dataclass
 class Masks(Generic[Mask]):
-    """What a model says of one image: the general model's mask, and the one refined from it."""
+    """What a model says of one image: the general model's mask, and the one that it prompts."""
 
     coarse: Mask
     refined: Mask
@@ -62,7 +62,7 @@ class Model(nn.Module):
         # The decoder learns from the coarse mask, not through it: each of the two has its own loss.
         prompt = coarse.with_logits(coarse.logits.detach())
         seen = masked_means(medical, prompt.winner(), count)
-        refined = self.refined(medical, self.medical_tokens(atlas[1], seen), image, prompt)
+        refined = self.refined(medical, self.medical_tokens(atlas[1], seen), image, prior, prompt)
         return Masks(coarse, refined)
 
 
