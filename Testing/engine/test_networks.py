@@ -111,6 +111,22 @@ def test_without_the_prompt_the_mask_does_not_reach_the_features():
     assert changes[False] < 1e-5
 
 
+def test_the_refined_mask_prompts_once_more():
+    torch.manual_seed(0)
+    model, labels, image = Model(SMALL), cubes(4), torch.randn(1, 1, 32, 32, 32)
+    for decoder in (model.coarse, model.refined):
+        torch.nn.init.normal_(decoder.weights[-1].weight)
+    prior, described = make_prior(labels), model.describe(image, labels, 4)
+    features = model.features(image)
+    once, twice = (model.masks(features, image, described, prior, prompts) for prompts in (1, 2))
+    seen = masked_means(features[1], once.refined.winner(), 4)
+    again = model.refined(features[1], model.medical_tokens(described[1], seen), image, prior, once.refined)
+    assert not torch.allclose(once.refined.logits, twice.refined.logits, atol=1e-3)
+    assert torch.allclose(again.logits, twice.refined.logits, atol=1e-4)
+    assert torch.allclose(model(image, described, prior).refined.logits, twice.refined.logits, atol=1e-4)
+    assert torch.equal(once.coarse.logits, twice.coarse.logits)
+
+
 def test_each_voxels_vote_is_shared_among_its_candidates_alone():
     prior = make_prior(cubes(6))
     assert torch.allclose(prior.probability.sum(dim=0), torch.ones(len(prior.where)))

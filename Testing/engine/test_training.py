@@ -212,7 +212,28 @@ def test_without_instance_optimisation_the_registration_network_learns_first(cas
     assert training.labelled and training.state()["labelled"]
 
 
-def test_a_restored_training_goes_on_as_if_it_had_not_stopped(case_file):
+def test_in_the_end_the_decoders_learn_alone_from_the_averaged_encoders(case_file):
+    torch.manual_seed(0)
+    training = trainer.Trainer(
+        Model(SMALL), Sampler(framed_atlas(), [case_file], SHAPE, generator()), trainer.Settings(decoders_from=0.5)
+    )
+    for share in (0.1, 0.2, 0.3):
+        training.step(share)
+    average = {name: weight.clone() for name, weight in training.average.state_dict().items()}
+    own = []
+    training.average.masks = lambda *seen, masks=training.average.masks: own.append(seen) or masks(*seen)
+    training.average.features = lambda image: pytest.fail("Both see the same: it is looked at once.")
+    for _ in range(trainer.PAIR_EVERY):
+        assert set(training.step(0.9)) == {"coarse", "refined"}
+    assert own  # its own masks are among the targets
+    for part in (training.model, training.average):
+        weights = part.state_dict()
+        for name, before in average.items():
+            assert torch.equal(weights[name], before) != name.startswith(("coarse.", "refined.")), name
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9], ids=["of all networks", "of the decoders"])
+def test_a_restored_training_goes_on_as_if_it_had_not_stopped(case_file, share):
     def fresh():
         torch.manual_seed(0)
         return trainer.Trainer(
@@ -221,13 +242,13 @@ def test_a_restored_training_goes_on_as_if_it_had_not_stopped(case_file):
 
     whole = fresh()
     for _ in range(3):
-        whole.step(0.1)
+        whole.step(share)
     state = {name: value for name, value in whole.state().items()}
     state = torch.load(_saved(state), weights_only=True)
-    expected = whole.step(0.1)
+    expected = whole.step(share)
     resumed = fresh()
     resumed.restore(state)
-    assert resumed.step(0.1) == pytest.approx(expected, rel=1e-3)
+    assert resumed.step(share) == pytest.approx(expected, rel=1e-3)
 
 
 def _saved(state):

@@ -14,6 +14,8 @@ from .sizes import Sizes
 from .tokens import Tokens, masked_means
 from .velocity import RegistrationHead
 
+PROMPTS = 2  # the coarse mask, and the refined one once
+
 Mask = TypeVar("Mask")
 
 
@@ -52,18 +54,27 @@ class Model(nn.Module):
         features = self.medical(pair)
         return self.registration([f[:1] for f in features], [f[1:] for f in features])
 
+    def features(self, image: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """What both encoders, general and medical, see in ``image``: (1, 1, k, j, i), `standardised`."""
+        return self.general(image), self.medical(image)
+
     def forward(self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates) -> Masks[Candidates]:
         """``image``: (1, 1, k, j, i), `standardised`. ``atlas``: as `describe` gives it. ``prior``: the structures
         that the registration suggests in each voxel."""
-        count = atlas.shape[1]
-        general, medical = self.general(image), self.medical(image)
+        return self.masks(self.features(image), image, atlas, prior)
+
+    def masks(self, features, image, atlas, prior: Candidates, prompts: int = PROMPTS) -> Masks[Candidates]:
+        """As `forward`, of the image's `features`. ``prompts``: how many masks prompt, one after the other: the coarse
+        one, then what the decoder made of it."""
+        (general, medical), count = features, atlas.shape[1]
         seen = masked_means(general, prior.winner(), count)
-        coarse = self.coarse(general, self.general_tokens(atlas[0], seen), prior)
-        # The decoder learns from the coarse mask, not through it: each of the two has its own loss.
-        prompt = coarse.with_logits(coarse.logits.detach())
-        seen = masked_means(medical, prompt.winner(), count)
-        refined = self.refined(medical, self.medical_tokens(atlas[1], seen), image, prior, prompt)
-        return Masks(coarse, refined)
+        coarse = mask = self.coarse(general, self.general_tokens(atlas[0], seen), prior)
+        for _ in range(prompts):
+            # The decoder learns from the mask before, not through it: each has its own loss.
+            prompt = mask.with_logits(mask.logits.detach())
+            seen = masked_means(medical, prompt.winner(), count)
+            mask = self.refined(medical, self.medical_tokens(atlas[1], seen), image, prior, prompt)
+        return Masks(coarse, mask)
 
 
 def standardised(image: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """Joint training of segmentation and registration with mutual-EMA (arXiv 2504.20501).
 
 After each step the general encoder moves towards the medical one and the medical one towards the general one; both
-are supervised by the pseudo labels. An average of the weights over the steps is what is kept.
+are supervised by the pseudo labels. An average of the weights over the steps is what is kept. In the end the decoders
+learn alone, from what the averaged encoders see.
 """
 
 import copy
@@ -11,7 +12,7 @@ import torch
 
 from ..frame import FramedAtlas
 from ..inference import describe
-from ..networks.model import Model
+from ..networks.model import PROMPTS, Model
 from . import losses, networklabels
 
 MUTUAL = 0.99  # alpha of the mutual-EMA
@@ -28,13 +29,15 @@ WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are large
 class Settings:
     """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
     before. ``own_from``: share of the training after which the average model's own masks join the pseudo labels.
-    ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation, not the
+    ``own``: their weight in the end. ``decoders_from``: share of the training after which encoders, tokens and the
+    registration network stay as they are. ``optimised``: pseudo labels are those of instance optimisation, not the
     registration network's."""
 
     mutual: bool = True
     stage_two: float = 0.3
     own_from: float = 0.4
     own: float = 0.5
+    decoders_from: float = 0.5
     optimised: bool = True
 
 
@@ -53,6 +56,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW([p for m in parts for p in m.parameters()], RATE, weight_decay=DECAY)
         self.steps = 0
         self.labelled = settings.optimised  # the cases are
+        self.alone = False  # the decoders
         self._seen = self._atlas = self._own_atlas = None
 
     def step(self, share_done: float) -> dict:
@@ -66,13 +70,15 @@ class Trainer:
         if not self.labelled and not registers_only:
             networklabels.relabel(self.source.cases, self.source.atlas, self.average)
             self.labelled = True
+        if share_done >= self.settings.decoders_from and not self.alone:
+            self._leave_decoders_alone()
         sample = self.source.draw()
-        if sample.atlas is not self._seen or self.steps % DESCRIBE_EVERY == 0:
+        if sample.atlas is not self._seen or not self.alone and self.steps % DESCRIBE_EVERY == 0:
             self._look_at(sample.atlas)
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
         with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
             parts = {} if registers_only else self._mask_losses(sample, share_done)
-            if registers_only or self.steps % PAIR_EVERY == 0:
+            if registers_only or self.steps % PAIR_EVERY == 0 and not self.alone:
                 parts["registration"] = self._registration_loss()
             if first_stage:
                 parts["distillation"] = self.distillation.loss(self.model.general)
@@ -85,19 +91,22 @@ class Trainer:
         # gradients, as the registration network is in most steps, lies on the processor.
         if all(bool(norm.isfinite()) for norm in norms):
             self.optimizer.step()
-            if self.settings.mutual and not first_stage:
+            if self.settings.mutual and not first_stage and not self.alone:
                 approach(self.model.general, self.model.medical, MUTUAL)
             follow(self.average, self.model, min(AVERAGE, 1 - 1 / (self.steps + 1)))
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def _mask_losses(self, sample, share_done):
-        count, truth = sample.atlas.count, sample.truth
+        image, count, truth = sample.image, sample.atlas.count, sample.truth
+        features = self.model.features(image)
         if sample.pseudo and share_done > self.settings.own_from:
             with torch.no_grad():
-                own = self.average(sample.image, self._own_atlas, sample.prior).refined.probability
+                seen = features if self.alone else self.average.features(image)
+                own = self.average.masks(seen, image, self._own_atlas, sample.prior).refined.probability
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
             truth = (1 - part) * truth + part * own
-        masks = self.model(sample.image, self._atlas, sample.prior)
+        prompts = 1 + int(torch.randint(PROMPTS, (), generator=self.source.random))
+        masks = self.model.masks(features, image, self._atlas, sample.prior, prompts)
         return {
             "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
             "refined": losses.mask_loss(masks.refined, truth, sample.weight, count),
@@ -108,6 +117,18 @@ class Trainer:
         velocity = self.model.velocity(pair.target, pair.atlas).float()
         return losses.registration_loss(velocity, pair, guided=self.settings.optimised)
 
+    def _leave_decoders_alone(self):
+        """From here on all else is what its average was, and the same for every step."""
+        self.model.load_state_dict(self.average.state_dict())
+        self._keep_all_but_decoders()
+        self._seen = None
+
+    def _keep_all_but_decoders(self):
+        self.alone = True
+        self.model.requires_grad_(False)
+        for decoder in (self.model.coarse, self.model.refined):
+            decoder.requires_grad_(True)
+
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
         return {
@@ -117,6 +138,7 @@ class Trainer:
             "projection": self.distillation and self.distillation.projection.state_dict(),
             "steps": self.steps,
             "labelled": self.labelled,
+            "alone": self.alone,
             "random": self.source.random.get_state(),
         }
 
@@ -128,6 +150,8 @@ class Trainer:
             self.distillation.projection.load_state_dict(state["projection"])
         self.steps, self.labelled = state["steps"], state["labelled"]
         self.source.random.set_state(state["random"])
+        if state["alone"]:
+            self._keep_all_but_decoders()
         self._seen = None
 
     def _look_at(self, a: FramedAtlas):
