@@ -1,8 +1,8 @@
 """Joint training of segmentation and registration with mutual-EMA (arXiv 2504.20501).
 
 After each step the general encoder moves towards the medical one and the medical one towards the general one; both
-are supervised by the pseudo labels. An average of the weights over the steps is what is kept. In the end the decoders
-learn alone, from what the averaged encoders see.
+are supervised by the pseudo labels. An average of the weights over the steps is what is kept. Where the encoders are
+those of a trained model the decoders may learn alone, from what they see.
 """
 
 import copy
@@ -29,16 +29,15 @@ WEIGHTS = {"registration": 0.3}  # in the shared encoder its gradients are large
 class Settings:
     """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
     before. ``own_from``: share of the training after which the average model's own masks join the pseudo labels.
-    ``own``: their weight in the end. ``decoders_from``: share of the training after which encoders, tokens and the
-    registration network stay as they are. ``optimised``: pseudo labels are those of instance optimisation, not the
-    registration network's."""
+    ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation, not the
+    registration network's. ``decoders_alone``: all else stays as it is; pseudo labels must be there."""
 
     mutual: bool = True
     stage_two: float = 0.3
     own_from: float = 0.4
     own: float = 0.5
-    decoders_from: float = 0.5
     optimised: bool = True
+    decoders_alone: bool = False
 
 
 class Trainer:
@@ -51,12 +50,16 @@ class Trainer:
     def __init__(self, model: Model, source, settings: Settings, distillation=None):
         self.model, self.source, self.settings = model, source, settings
         self.average = copy.deepcopy(model).requires_grad_(False)
+        self.alone = settings.decoders_alone
+        if self.alone:
+            model.requires_grad_(False)
+            for decoder in (model.coarse, model.refined):
+                decoder.requires_grad_(True)
         self.distillation = distillation
         parts = [model] if distillation is None else [model, distillation.projection]
         self.optimizer = torch.optim.AdamW([p for m in parts for p in m.parameters()], RATE, weight_decay=DECAY)
         self.steps = 0
         self.labelled = settings.optimised  # the cases are
-        self.alone = False  # the decoders
         self._seen = self._atlas = self._own_atlas = None
 
     def step(self, share_done: float) -> dict:
@@ -70,8 +73,6 @@ class Trainer:
         if not self.labelled and not registers_only:
             networklabels.relabel(self.source.cases, self.source.atlas, self.average)
             self.labelled = True
-        if share_done >= self.settings.decoders_from and not self.alone:
-            self._leave_decoders_alone()
         sample = self.source.draw()
         if sample.atlas is not self._seen or not self.alone and self.steps % DESCRIBE_EVERY == 0:
             self._look_at(sample.atlas)
@@ -117,18 +118,6 @@ class Trainer:
         velocity = self.model.velocity(pair.target, pair.atlas).float()
         return losses.registration_loss(velocity, pair, guided=self.settings.optimised)
 
-    def _leave_decoders_alone(self):
-        """From here on all else is what its average was, and the same for every step."""
-        self.model.load_state_dict(self.average.state_dict())
-        self._keep_all_but_decoders()
-        self._seen = None
-
-    def _keep_all_but_decoders(self):
-        self.alone = True
-        self.model.requires_grad_(False)
-        for decoder in (self.model.coarse, self.model.refined):
-            decoder.requires_grad_(True)
-
     def state(self) -> dict:
         """All that a later process needs to go on as if nothing had happened."""
         return {
@@ -138,7 +127,6 @@ class Trainer:
             "projection": self.distillation and self.distillation.projection.state_dict(),
             "steps": self.steps,
             "labelled": self.labelled,
-            "alone": self.alone,
             "random": self.source.random.get_state(),
         }
 
@@ -150,13 +138,12 @@ class Trainer:
             self.distillation.projection.load_state_dict(state["projection"])
         self.steps, self.labelled = state["steps"], state["labelled"]
         self.source.random.set_state(state["random"])
-        if state["alone"]:
-            self._keep_all_but_decoders()
         self._seen = None
 
     def _look_at(self, a: FramedAtlas):
         self._seen = a
-        self._atlas, self._own_atlas = (describe(m, a.image, a.labels, a.count) for m in (self.model, self.average))
+        self._atlas = describe(self.model, a.image, a.labels, a.count)
+        self._own_atlas = self._atlas if self.alone else describe(self.average, a.image, a.labels, a.count)
 
 
 @torch.no_grad()
