@@ -12,7 +12,7 @@ from .errors import WritingError, bad_input
 from .image import read_volume
 from .protocol import DEVICES, Adapt, Adapted, Losses, Preview
 from .training import adapt
-from .training.settings import Settings
+from .training.settings import Settings, TrainerSettings
 
 LOSSES_SECONDS = 2.0  # between two points of the curve
 
@@ -33,7 +33,9 @@ def compute(request: Adapt, *, progress, warn, tell, cancelled) -> Adapted:
     if request.scan_folder:
         scans += [functools.partial(read_volume, file) for file in scan_files(request.scan_folder)]
     examples = [functools.partial(_read_example, request.folder, example) for example in request.examples]
-    settings = Settings(request.minutes, request.device, request.seed, request.base or None)
+    base = request.base or None
+    trainer = TrainerSettings(decoders_alone=base is not None)
+    settings = Settings(request.minutes, request.device, request.seed, base, trainer=trainer)
     card = adapt.adapt(
         exchange.read(request.folder, request.atlas),
         exchange.read(request.folder, request.atlas_labels, whole_numbers=True),

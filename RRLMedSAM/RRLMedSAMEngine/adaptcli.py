@@ -26,6 +26,7 @@ LINE_SECONDS = 10.0  # between two lines of one stage
 PREVIEW = "preview.png"  # in the folder of what is not done
 FROM_NOTHING = "none"  # in place of a model to begin with
 SWITCHES = ("mutual-ema", "prompt", "own-masks", "instance-optimisation")
+ALL, DECODERS = "all", "decoders"  # networks to be trained
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -55,6 +56,12 @@ def parse(arguments=None) -> argparse.Namespace:
         "--teacher",
         metavar="litemedsam|PATH",
         help="SAM teacher to distil: LiteMedSAM, or a checkpoint of SAM's ViT-B/L/H",
+    )
+    parser.add_argument(
+        "--train",
+        choices=(ALL, DECODERS),
+        help=f"networks; default {DECODERS}, and {ALL} without a model to begin with, with a teacher, or without what "
+        "trains the others",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--resume", action="store_true", help="go on with what was stopped")
@@ -100,10 +107,17 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     from .training import adapt
     from .training.settings import Settings, TrainerSettings
 
+    others = (
+        options.model == FROM_NOTHING
+        or options.teacher
+        or {"mutual-ema", "instance-optimisation"}.intersection(options.without)
+    )
+    trained = options.train or (ALL if others else DECODERS)
     switched = {
         "mutual": "mutual-ema" not in options.without,
         "optimised": "instance-optimisation" not in options.without,
         "own": 0.0 if "own-masks" in options.without else TrainerSettings.own,
+        "decoders_alone": trained == DECODERS,
     }
     settings = Settings(
         minutes=options.minutes,

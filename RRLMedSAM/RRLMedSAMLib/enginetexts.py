@@ -98,6 +98,7 @@ def _sentences(_):
         _("An example has none of the atlas's structures."), _("Choose the segmentation drawn on it."),
         _("New labelled examples are not used by an adaptation that had begun before; begin another one."),
         _("Examples need instance optimisation."), _("Leave out the examples or that switch."),
+        _("Decoders learn alone from a trained model only."), _("Train all networks."),
         _("{count} scans were left out: they hardly look like the atlas."),
         _("The time allows for {count} of {all} scans; the others were left out."),
         _("The model package exists."), _("Choose another name."),

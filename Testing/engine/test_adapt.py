@@ -246,6 +246,28 @@ def test_the_card_holds_the_sources_and_terms_of_the_model_begun_with(tmp_path, 
     assert set(base.sources) < set(card.sources) and base.terms in card.terms
 
 
+def test_the_encoders_of_the_model_begun_with_stay_where_decoders_learn_alone(adapted, tmp_path, scans):
+    base, output = adapted[0].output, tmp_path / "next.rrl"
+    alone = TrainerSettings(decoders_alone=True)
+    card = Run(output, [scans / "a.nrrd"], seconds=3, base=str(base), trainer=alone)()
+    assert card.training["decoders_alone"] is True
+    before, after = (models.read(path)[0].state_dict() for path in (base, output))
+    changed = {name.split(".")[0] for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert changed == {"coarse", "refined"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"base": "general", "teacher": "litemedsam"}, {"base": "general", "optimised": False}],
+    ids=["from nothing", "with a teacher", "without instance optimisation"],
+)
+def test_decoders_do_not_learn_alone_where_the_others_must_learn(tmp_path, scans, settings):
+    trainer = TrainerSettings(decoders_alone=True, optimised=settings.pop("optimised", True))
+    with pytest.raises(EngineError, match="trained model only"):
+        Run(tmp_path / "mine.rrl", [scans / "a.nrrd"], trainer=trainer, **settings)()
+    assert not any(tmp_path.iterdir())
+
+
 def test_pseudo_labels_may_be_the_registration_network_s(tmp_path, scans):
     run = Run(tmp_path / "one.rrl", [scans / "a.nrrd"], seconds=4, trainer=TrainerSettings(optimised=False))
     assert run().training["optimised"] is False
@@ -450,6 +472,26 @@ def test_a_preview_that_cannot_be_written_ends_no_training(tmp_path, scans, monk
     options = adaptcli.parse([str(argument) for argument in command(tmp_path, scans)[3:]])
     adaptcli.run(options, adaptcli.Lines(), lambda: False)  # there is no folder for it
     assert "no preview" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, alone",
+    [
+        ([], True),
+        (["--without", "own-masks"], True),
+        (["--train", "all"], False),
+        (["--model", "none"], False),
+        (["--teacher", "litemedsam"], False),
+        (["--without", "mutual-ema"], False),
+        (["--without", "instance-optimisation"], False),
+    ],
+)
+def test_what_is_trained_depends_on_what_is_begun_with(tmp_path, scans, monkeypatch, arguments, alone):
+    given = []
+    monkeypatch.setattr(adapt, "adapt", lambda *all, **_others: given.append(all[4]) or SimpleNamespace(summary="made"))
+    options = adaptcli.parse([str(argument) for argument in command(tmp_path, scans, *arguments)[3:]])
+    adaptcli.run(options, adaptcli.Lines(), lambda: False)
+    assert given[0].trainer.decoders_alone is alone
 
 
 def test_a_missing_folder_is_said(tmp_path):

@@ -68,8 +68,7 @@ def adapt(
         raise EngineError("exists", "An unfinished adaptation exists there.", "Resume it, or delete it.")
     if not work.exists():  # what was begun may have its scans already
         _check_there_are_scans(scans, examples)
-    if examples and not settings.trainer.optimised:
-        raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
+    settings.check(examples)
     job = _Job(atlas, labels, work, settings, report, warn, cancelled)
     job.prepare(scans, examples, scan_names)
     job.train()

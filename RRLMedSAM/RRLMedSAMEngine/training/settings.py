@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ..errors import bad_input
 from ..networks.sizes import Sizes
 from .trainer import Settings as TrainerSettings
 
@@ -19,6 +20,14 @@ class Settings:
     teacher: str | None = None
     sizes: Sizes = Sizes()
     trainer: TrainerSettings = TrainerSettings()
+
+    def check(self, examples) -> None:
+        """Raises EngineError (bad_input) where they do not go together, or not with labelled ``examples``."""
+        trained = self.trainer
+        if examples and not trained.optimised:
+            raise bad_input("Examples need instance optimisation.", "Leave out the examples or that switch.")
+        if trained.decoders_alone and (self.base is None or self.teacher or not trained.optimised):
+            raise bad_input("Decoders learn alone from a trained model only.", "Train all networks.")
 
     @classmethod
     def restored(cls, values: dict) -> "Settings":
