@@ -320,6 +320,16 @@ def test_a_general_model_goes_on_from_another_and_learns_of_a_teacher(tmp_path, 
     assert len(seen) > 1 and sorted(path.name for path in tmp_path.iterdir()) == ["first.rrl", "second.rrl"]
 
 
+def test_a_general_model_s_decoders_learn_alone(tmp_path, small_general):
+    first, second = tmp_path / "first.rrl", tmp_path / "second.rrl"
+    small_general(first, 1.0)
+    card = small_general(second, 3.0, base=first, decoders_alone=True)
+    assert card.training["decoders_alone"] is True
+    before, after = (models.read(path)[0].state_dict() for path in (first, second))
+    changed = {name.split(".")[0] for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert changed == {"coarse", "refined"}
+
+
 def test_the_two_looks_of_few_tones_hide_borders():
     """A structure that looks like its neighbour: what is to be learnt there is to keep the mask."""
     source = synthesis.Synthesiser([], generator(5))

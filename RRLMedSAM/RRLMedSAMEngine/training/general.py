@@ -1,7 +1,7 @@
 """Trains a general model on images synthesised from label maps and random shapes: for any anatomy and modality.
 
   python -m RRLMedSAMEngine.training.general --maps FOLDER --output general.rrl --minutes M
-      [--teacher NAME|PATH] [--model PATH] [--seed N] [--device ...]
+      [--teacher NAME|PATH] [--model PATH [--decoders-alone]] [--seed N] [--device ...]
 
 No scan is used, so that the weights carry no terms of data but those of the label maps. A teacher looks at slices of
 such images. A checkpoint is kept beside the output; the same command goes on with it.
@@ -32,11 +32,13 @@ TEACHING = 0.15  # share of the time in which it looks at them
 
 
 def train(
-    maps: list[Path], output: Path, seconds: float, seed: int, device: torch.device, say, *, teacher=None, base=None
-) -> Card:
+    maps: list[Path], output: Path, seconds: float, seed: int, device: torch.device, say, *, teacher=None, base=None,
+    decoders_alone=False,
+) -> Card:  # fmt: skip
     """Writes the package and returns its card; ``say(text)`` is called now and then. Raises EngineError.
 
-    ``teacher``: as `teachers.open_teacher` takes it. ``base``: the package to begin with.
+    ``teacher``: as `teachers.open_teacher` takes it. ``base``: the package to begin with; with
+    ``decoders_alone`` its encoders stay as they are.
     """
     torch.manual_seed(seed)
     source = Synthesiser(maps, torch.Generator().manual_seed(seed), device)
@@ -46,7 +48,7 @@ def train(
     teacher = teacher and teachers.open_teacher(teacher, device)
     model = (begun[0].train() if begun else Model(Sizes())).to(device)
     distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
-    trainer = Trainer(model, source, Settings(), distillation)
+    trainer = Trainer(model, source, Settings(decoders_alone=decoders_alone), distillation)
     state = checkpoint.load(folder)
     done = 0.0
     if state is not None:
@@ -71,6 +73,7 @@ def train(
             "seconds": round(done),
             "base": begun[1].training if begun else "none",
             "teacher": teacher.identity if teacher else "none",
+            "decoders_alone": decoders_alone,
         },
         seed,
         sources=["Label maps given to the training, random shapes."],
@@ -101,9 +104,12 @@ def main(arguments=None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--teacher", help="litemedsam, or a checkpoint of SAM")
     parser.add_argument("--model", type=Path, help="package to begin with")
+    parser.add_argument("--decoders-alone", action="store_true", help="train its decoders, nothing else")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
+    if options.decoders_alone and (options.model is None or options.teacher):
+        parser.error("--decoders-alone needs --model, and no teacher")
     allocator.keep_freed_memory()
     device = devices.ladder(options.device)[0].device
     maps = sorted(options.maps.glob("*.nii.gz"))
@@ -111,7 +117,7 @@ def main(arguments=None) -> int:
         parser.error("--maps holds no .nii.gz file")
     card = train(
         maps, options.output, 60 * options.minutes, options.seed, device, lambda t: print(t, file=sys.stderr),
-        teacher=options.teacher, base=options.model,
+        teacher=options.teacher, base=options.model, decoders_alone=options.decoders_alone,
     )  # fmt: skip
     print(f"{card.name}: {card.training}")
     return 0
