@@ -104,6 +104,20 @@ def test_the_registration_alone_is_measured_without_and_with_a_guide(tiny, tmp_p
     assert len((tmp_path / "guided.md").read_text().splitlines()) == 2 + len(names)
 
 
+def test_the_ablation_tells_the_structure_that_gains_least():
+    def row(case, voters, **dice):
+        return {"case": case, "voters": voters, "before": dice, "after": {n: d + 0.1 for n, d in dice.items()}}
+
+    rows = [
+        row("one", "m, coarse mask, 1.0", left=0.5, right=0.6),
+        row("two", "m, coarse mask, 1.0", left=0.7),  # nothing is on the right
+        row("one", "m, refined mask, 1.0", left=0.55, right=0.59),
+        row("two", "m, refined mask, 1.0", left=0.75),
+    ]
+    told = ablation.gains(rows).splitlines()[-1]
+    assert told == "| m, refined mask, 1.0 | +0.0200 | -0.0100 (right) | +0.0200 | -0.0100 (right) |"
+
+
 @pytest.mark.parametrize("effort, own", [("fast", False), ("balanced", False), ("balanced", True)])
 def test_the_ablation_takes_the_voters_apart_without_changing_them(data, tiny, tmp_path, monkeypatch, effort, own):
     monkeypatch.setattr(Atlas, "owns", lambda *_: own)

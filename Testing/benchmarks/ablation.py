@@ -3,7 +3,8 @@
     PYTHONPATH=RRLMedSAM:Testing .venv/bin/python -m benchmarks.ablation --data DIR --model NAME.rrl --output DIR
 
 Each case is registered without a model, and guided by each that is of this atlas, then voted on in each way; several
-models may be given. Writes ablation.json (Dice of each case and structure) and ablation.md; Dice is the benchmark's own
+models may be given. Writes ablation.json (Dice of each case and structure) and ablation.md: the means, and what the
+refined mask adds to the coarse one. Dice is the benchmark's own
 measure, which agrees with the scorer.
 """
 
@@ -28,6 +29,7 @@ from RRLMedSAMEngine.transfer import Transfer
 from .datasets import Dataset
 
 SHARES = (0.5, 0.7, 0.9, 1.0)  # a mask's weight
+COARSE, REFINED = "coarse mask", "refined mask"
 REGISTERED, ALONE = "registered labels", "without the model"
 
 
@@ -101,13 +103,13 @@ def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, eff
             return [learned.masks(vote.found, labels, vote.geometry, vote.clock.check) for labels in beginnings]
 
         first = asked(vote.beginnings)
-        for kind in ("coarse", "refined"):
+        for kind, called in (("coarse", COARSE), ("refined", REFINED)):
             for share in SHARES:
                 masks = first
                 for left in reversed(range(rounds)):
                     votes = [MeanVotes([getattr(m, kind) for m in of_layer]) for of_layer in zip(*masks)]
                     joined = vote.borders.joined(wide, votes, share)
-                    row = vote.decided(f"{name}, {kind} mask, {share}", joined)
+                    row = vote.decided(f"{name}, {called}, {share}", joined)
                     if left:
                         masks = asked([[row[2]]])
                 yield row
@@ -122,6 +124,31 @@ def table(rows) -> str:
             for when in ("before", "after")
         ]
         lines.append(f"| {name} | " + " | ".join("" if m is None else f"{m:.4f}" for m in means) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def by_structure(rows, voters: str, when: str) -> dict:
+    """Structure -> mean Dice of the cases."""
+    mine = [row[when] for row in rows if row["voters"] == voters]
+    return {
+        name: np.mean([dice[name] for dice in mine if name in dice]) for name in sorted({n for d in mine for n in d})
+    }
+
+
+def gains(rows) -> str:
+    """What the auto-prompting decoder adds to the coarse mask, to the structures on average and to the worst one."""
+    lines = [
+        "| the refined mask's gain | before | worst structure | after | worst structure |",
+        "|---|---|---|---|---|",
+    ]
+    for voters in dict.fromkeys(row["voters"] for row in rows if REFINED in row["voters"]):
+        cells = []
+        for when in ("before", "after"):
+            coarse = by_structure(rows, voters.replace(REFINED, COARSE), when)
+            gain = {name: dice - coarse[name] for name, dice in by_structure(rows, voters, when).items()}
+            worst = min(gain, key=gain.get)
+            cells.append(f"{np.mean(list(gain.values())):+.4f} | {gain[worst]:+.4f} ({worst})")
+        lines.append(f"| {voters} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -151,9 +178,9 @@ def main():
                 dice = [m if m is None else overlaps(truth, m, groups) for m in (before, after)]
                 rows.append({"case": case.name, "voters": name, "before": dice[0], "after": dice[1]})
         (output / "ablation.json").write_text(json.dumps({"effort": options.effort, "rows": rows}, indent=1))
-        (output / "ablation.md").write_text(table(rows))
+        (output / "ablation.md").write_text(table(rows) + "\n" + gains(rows))
         print(case.name, flush=True)
-    print(table(rows))
+    print(table(rows) + "\n" + gains(rows))
 
 
 if __name__ == "__main__":
