@@ -87,8 +87,8 @@ class Atlas:
     def owns(self, card: Card) -> bool:
         """Whether a model with this card was adapted to this atlas.
 
-        Such a one is asked more than once where `plan.Effort` has it. A general one goes astray: asked twice it loses
-        0.004 Dice on brains and hippocampi.
+        Such a one is asked more than once where `plan.Effort` has it, and its own masks prompt it. A general one goes
+        astray: asked or prompted twice it loses 0.004 Dice, on hippocampi and, asked twice, on brains.
         """
         return card.atlas_fingerprint == self._once(
             "fingerprint", lambda: package.fingerprint(self.volume, self.labels)

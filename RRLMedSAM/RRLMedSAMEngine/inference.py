@@ -43,10 +43,12 @@ def windows(shape):
 
 
 @torch.no_grad()
-def predict(model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates, check) -> Masks[Candidates]:
+def predict(
+    model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates, prompts: int, check
+) -> Masks[Candidates]:
     """The masks of ``image`` (k, j, i) in the frame.
 
-    ``atlas``: as `describe` gives it. ``prior``: on the whole frame. ``check()`` is called for each window.
+    ``atlas``, ``prompts``: as `Model` takes them. ``prior``: on the whole frame. ``check()`` is called for each window.
     """
     index = torch.full(image.shape, -1, dtype=torch.int64, device=image.device)
     index.view(-1)[prior.where] = torch.arange(len(prior.where), device=image.device)
@@ -60,7 +62,7 @@ def predict(model: Model, image: torch.Tensor, atlas: torch.Tensor, prior: Candi
             continue
         which = here[where]
         part = Candidates(prior.certain[window], where, prior.structure[:, which], prior.logits[:, which])
-        masks = model(standardised(image[window])[None, None], atlas, part)
+        masks = model(standardised(image[window])[None, None], atlas, part, prompts)
         trust = _taper(index[window].shape, image.device).flatten()[where]
         for total, mask in zip(totals, (masks.coarse, masks.refined)):
             total[:, which] += trust * mask.probability

@@ -24,11 +24,11 @@ class Learned:
         """How often `masks` checks, at even distances."""
         return len(self._values) * len(inference.windows(self.frame.grid.shape))
 
-    def masks(self, found, maps, geometry: Geometry, check) -> list[Masks[inference.Votes]]:
+    def masks(self, found, maps, geometry: Geometry, prompts: int, check) -> list[Masks[inference.Votes]]:
         """The model's masks of a registered target, one for each layer of the atlas, as votes on its labels.
 
         ``found``: `Registered`; ``maps``: the layers' labels on the target's ``geometry``, which the model refines.
-        The votes are asked for in voxels of the deformation's grid.
+        ``prompts``: as `Model` takes them. The votes are asked for in voxels of the deformation's grid.
         """
         affine = found.affine
         image = self.frame.image(found.familiar, affine, self._image)
@@ -38,6 +38,6 @@ class Learned:
         for values, described, labels in zip(self._values, self._described, maps):
             here = nearest(labels, geometry, seen_from)
             prior = make_prior(numbered(here, values).to(image.device))
-            masks = inference.predict(self._model, image, described, prior, check)
+            masks = inference.predict(self._model, image, described, prior, prompts, check)
             votes.append(Masks(*(inference.Votes(m, values, to_frame) for m in (masks.coarse, masks.refined))))
         return votes

@@ -16,6 +16,7 @@ from .deformation import Deformation, slabs
 from .image import Volume
 from .labels import bounding_box
 from .memory import peak_gb
+from .networks.model import PROMPTS
 from .progress import Progress
 from .sampling import sample
 from .transfer import Transfer
@@ -81,6 +82,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         atlases=2 if twin else 1,
         patches=effort.patches,
         rounds=effort.rounds if is_own else int(model is not None),
+        prompts=PROMPTS if is_own else 1,
         target=target.array.size,
         frame=int(np.prod(known.frame.grid.shape)) if model else 0,
     )
@@ -151,7 +153,8 @@ def _transfer(atlas_labels, target, found, stretch, second, work, learned, clock
         clock.advance(next(done))
         clock.enter("network")
         model = learned()
-        votes = model.masks(found, labels, geometry, lambda: clock.advance(work.looking / model.checks))
+        looked = work.looking / model.checks
+        votes = model.masks(found, labels, geometry, work.prompts, lambda: clock.advance(looked))
         clock.enter("transfer")
         return [masks.refined for masks in votes]
 

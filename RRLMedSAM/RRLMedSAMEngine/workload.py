@@ -16,12 +16,13 @@ LOOKING_COST = 10  # for each voxel of the frame, each time that a model looks a
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """``atlases``: one, or two with the mirror image. ``patches``: whether they vote. ``rounds`` of asking a model.
-    ``target``, ``frame``: voxels of either."""
+    """``atlases``: one, or two with the mirror image. ``patches``: whether they vote. ``rounds`` of asking a model,
+    which has so many ``prompts`` in each. ``target``, ``frame``: voxels of either."""
 
     atlases: int
     patches: bool
     rounds: int
+    prompts: int
     target: int
     frame: int
 

@@ -21,7 +21,7 @@ from RRLMedSAMEngine.ballot import MeanVotes
 from RRLMedSAMEngine.borders import Borders
 from RRLMedSAMEngine.devices import ladder
 from RRLMedSAMEngine.image import Volume
-from RRLMedSAMEngine.networks.model import Model
+from RRLMedSAMEngine.networks.model import PROMPTS, Model
 from RRLMedSAMEngine.progress import Progress
 from RRLMedSAMEngine.protocol import EFFORTS
 from RRLMedSAMEngine.transfer import Transfer
@@ -91,16 +91,18 @@ def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, eff
     yield REGISTERED, alone.beginnings[0][0], None
     yield alone.decided(ALONE, alone.ballots)
     for name, (model, is_own) in known.items():
-        learned, vote, rounds = atlas.learned(model, step.device), alone, 1
+        learned, vote, rounds, prompts = atlas.learned(model, step.device), alone, 1, 1
         if is_own:
-            rounds = plan.EFFORTS[effort].rounds
+            rounds, prompts = plan.EFFORTS[effort].rounds, PROMPTS
         if is_own and atlas.is_guided():
             vote = Vote(atlas, target, effort, step, model)
             yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
         wide = vote.borders.widened(vote.maps, vote.ballots)
 
-        def asked(beginnings, learned=learned, vote=vote):
-            return [learned.masks(vote.found, labels, vote.geometry, vote.clock.check) for labels in beginnings]
+        def asked(beginnings, learned=learned, vote=vote, prompts=prompts):
+            return [
+                learned.masks(vote.found, labels, vote.geometry, prompts, vote.clock.check) for labels in beginnings
+            ]
 
         first = asked(vote.beginnings)
         for kind, called in (("coarse", COARSE), ("refined", REFINED)):

@@ -254,13 +254,14 @@ def test_a_mask_without_a_doubtful_voxel_votes_too():
     assert not bool(names.any()) and torch.allclose(weights.sum(dim=0), torch.ones(2))
 
 
-def test_predictions_of_a_whole_frame_are_the_models_own():
+@pytest.mark.parametrize("prompts", [1, 2])
+def test_predictions_of_a_whole_frame_are_the_models_own(prompts):
     torch.manual_seed(0)
     model, labels, image = Model(SMALL), cubes(4), torch.rand(32, 32, 32)
     prior, described = make_prior(labels), inference.describe(model, image, labels, 4)
-    predicted = inference.predict(model, image, described, prior, lambda: None)
+    predicted = inference.predict(model, image, described, prior, prompts, lambda: None)
     with torch.no_grad():
-        masks = model(standardised(image)[None, None], described, prior)
+        masks = model(standardised(image)[None, None], described, prior, prompts)
     assert torch.allclose(predicted.refined.probability, masks.refined.probability, atol=1e-4)
     assert torch.allclose(predicted.coarse.probability, masks.coarse.probability, atol=1e-4)
 

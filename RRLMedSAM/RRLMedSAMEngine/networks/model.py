@@ -58,14 +58,16 @@ class Model(nn.Module):
         """What both encoders, general and medical, see in ``image``: (1, 1, k, j, i), `standardised`."""
         return self.general(image), self.medical(image)
 
-    def forward(self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates) -> Masks[Candidates]:
+    def forward(
+        self, image: torch.Tensor, atlas: torch.Tensor, prior: Candidates, prompts: int = PROMPTS
+    ) -> Masks[Candidates]:
         """``image``: (1, 1, k, j, i), `standardised`. ``atlas``: as `describe` gives it. ``prior``: the structures
-        that the registration suggests in each voxel."""
-        return self.masks(self.features(image), image, atlas, prior)
+        that the registration suggests in each voxel. ``prompts``: how many masks prompt, one after the other: the
+        coarse one, then what the decoder made of it."""
+        return self.masks(self.features(image), image, atlas, prior, prompts)
 
-    def masks(self, features, image, atlas, prior: Candidates, prompts: int = PROMPTS) -> Masks[Candidates]:
-        """As `forward`, of the image's `features`. ``prompts``: how many masks prompt, one after the other: the coarse
-        one, then what the decoder made of it."""
+    def masks(self, features, image, atlas, prior: Candidates, prompts: int) -> Masks[Candidates]:
+        """As `forward`, of the image's `features`."""
         (general, medical), count = features, atlas.shape[1]
         seen = masked_means(general, prior.winner(), count)
         coarse = mask = self.coarse(general, self.general_tokens(atlas[0], seen), prior)

@@ -103,7 +103,7 @@ class Trainer:
         if sample.pseudo and share_done > self.settings.own_from:
             with torch.no_grad():
                 seen = features if self.alone else self.average.features(image)
-                own = self.average.masks(seen, image, self._own_atlas, sample.prior).refined.probability
+                own = self.average.masks(seen, image, self._own_atlas, sample.prior, PROMPTS).refined.probability
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
             truth = (1 - part) * truth + part * own
         prompts = 1 + int(torch.randint(PROMPTS, (), generator=self.source.random))
