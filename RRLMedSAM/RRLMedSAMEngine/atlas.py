@@ -10,7 +10,7 @@ from .features import Features, guide_well
 from .frame import Frame, FramedAtlas, frame_atlas, make_frame
 from .image import Volume
 from .learned import Learned
-from .networks.model import Model
+from .networks.model import PROMPTS, Model
 
 _kept: dict[str, dict] = {}  # by content, what was made of the atlas that was used last
 
@@ -87,12 +87,19 @@ class Atlas:
     def owns(self, card: Card) -> bool:
         """Whether a model with this card was adapted to this atlas.
 
-        Such a one is asked more than once where `plan.Effort` has it, and its own masks prompt it. A general one goes
-        astray: asked or prompted twice it loses 0.004 Dice, on hippocampi and, asked twice, on brains.
+        Such a one is asked more than once where `plan.Effort` has it. A general one goes astray: asked twice it loses
+        0.004 Dice on brains and hippocampi.
         """
         return card.atlas_fingerprint == self._once(
             "fingerprint", lambda: package.fingerprint(self.volume, self.labels)
         )
+
+    def prompts(self, card: Card) -> int:
+        """How many masks prompt a model with this card: its own, too, if it learned that on this atlas.
+
+        Elsewhere it loses by that as by being asked twice.
+        """
+        return PROMPTS if self.owns(card) and card.training.get("prompts") == PROMPTS else 1
 
     def is_guided(self) -> bool:
         """Whether a model of this atlas guides the registration: one with few structures is better without."""

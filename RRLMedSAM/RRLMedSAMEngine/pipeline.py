@@ -16,7 +16,6 @@ from .deformation import Deformation, slabs
 from .image import Volume
 from .labels import bounding_box
 from .memory import peak_gb
-from .networks.model import PROMPTS
 from .progress import Progress
 from .sampling import sample
 from .transfer import Transfer
@@ -82,7 +81,7 @@ def segment(atlas, atlas_labels, target, settings: Settings, *, progress, warn, 
         atlases=2 if twin else 1,
         patches=effort.patches,
         rounds=effort.rounds if is_own else int(model is not None),
-        prompts=PROMPTS if is_own else 1,
+        prompts=known.prompts(model[1]) if model else 1,
         target=target.array.size,
         frame=int(np.prod(known.frame.grid.shape)) if model else 0,
     )

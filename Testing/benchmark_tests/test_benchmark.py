@@ -86,7 +86,7 @@ def tiny(tmp_path):
     torch.manual_seed(0)
     model = Model(Sizes(channels=(8, 12, 16, 16), token=16, embedding=8, heads=2, teacher=8))
     path = tmp_path / "tiny.rrl"
-    package.write(path, model.state_dict(), modelcard.make("tiny", model, "", {}, 0, sources=[], terms=""))
+    package.write(path, model.state_dict(), modelcard.make("tiny", model, "", {"prompts": 2}, 0, sources=[], terms=""))
     return path
 
 

@@ -19,9 +19,10 @@ from RRLMedSAMEngine import allocator, models, pairwise, plan, threads
 from RRLMedSAMEngine.atlas import Atlas
 from RRLMedSAMEngine.ballot import MeanVotes
 from RRLMedSAMEngine.borders import Borders
+from RRLMedSAMEngine.card import Card
 from RRLMedSAMEngine.devices import ladder
 from RRLMedSAMEngine.image import Volume
-from RRLMedSAMEngine.networks.model import PROMPTS, Model
+from RRLMedSAMEngine.networks.model import Model
 from RRLMedSAMEngine.progress import Progress
 from RRLMedSAMEngine.protocol import EFFORTS
 from RRLMedSAMEngine.transfer import Transfer
@@ -82,18 +83,19 @@ class Vote:
         return name, voted(self.maps, ballots)[0], judged[0]
 
 
-def ways(atlas: Atlas, known: dict[str, tuple[Model, bool]], target: Volume, effort: str, step):
+def ways(atlas: Atlas, known: dict[str, tuple[Model, Card]], target: Volume, effort: str, step):
     """(who votes, labels before the judgement, labels after it) for each way of voting on ``target``.
 
-    ``known``: models by name, and whether they were adapted to this atlas.
+    ``known``: models with their cards, by name.
     """
     alone = Vote(atlas, target, effort, step)
     yield REGISTERED, alone.beginnings[0][0], None
     yield alone.decided(ALONE, alone.ballots)
-    for name, (model, is_own) in known.items():
-        learned, vote, rounds, prompts = atlas.learned(model, step.device), alone, 1, 1
+    for name, (model, card) in known.items():
+        learned, vote, rounds, prompts = atlas.learned(model, step.device), alone, 1, atlas.prompts(card)
+        is_own = atlas.owns(card)
         if is_own:
-            rounds, prompts = plan.EFFORTS[effort].rounds, PROMPTS
+            rounds = plan.EFFORTS[effort].rounds
         if is_own and atlas.is_guided():
             vote = Vote(atlas, target, effort, step, model)
             yield f"{name}, {REGISTERED}", vote.beginnings[0][0], None
@@ -170,8 +172,7 @@ def main():
     atlas = data.make_atlas()
     known = {}
     for name in options.model:
-        model, card = models.load(name, options.effort, atlas.volume, atlas.labels, print)
-        known[Path(name).stem] = model, atlas.owns(card)
+        known[Path(name).stem] = models.load(name, options.effort, atlas.volume, atlas.labels, print)
     groups, rows = data.content["groups"], []
     for case in data.validation[: options.cases]:
         target, truth = case.read()

@@ -1,5 +1,6 @@
 """What is kept of an atlas from one target to the next, and when it is made anew."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing")
 
 from enginekit import phantom  # noqa: E402
 from RRLMedSAMEngine import atlas as atlases  # noqa: E402
-from RRLMedSAMEngine import mirror, models  # noqa: E402
+from RRLMedSAMEngine import mirror, models, package  # noqa: E402
 from RRLMedSAMEngine.atlas import Atlas  # noqa: E402
 from RRLMedSAMEngine.geometry import Geometry  # noqa: E402
 from RRLMedSAMEngine.image import Volume  # noqa: E402
@@ -74,3 +75,14 @@ def test_a_package_is_read_again_when_its_file_changes_and_its_warnings_are_said
     os.utime(path, (1, 1))
     Atlas.known(*volumes()).model(str(path), "fast", said.append)
     assert len(read) == 2
+
+
+@pytest.mark.parametrize(
+    "fingerprint, training, prompts",
+    [("own", {"prompts": 2}, 2), ("own", {}, 1), ("own", {"prompts": 10**9}, 1), ("other", {"prompts": 2}, 1)],
+)
+def test_only_a_model_that_learned_it_on_this_atlas_is_prompted_twice(fingerprint, training, prompts):
+    image, labels = volumes()
+    atlas, known = Atlas(image, labels), models.read(models.find("general"))[1]
+    of = package.fingerprint(image, labels) if fingerprint == "own" else fingerprint
+    assert atlas.prompts(dataclasses.replace(known, atlas_fingerprint=of, training=training)) == prompts

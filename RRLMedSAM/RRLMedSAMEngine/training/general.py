@@ -48,7 +48,8 @@ def train(
     teacher = teacher and teachers.open_teacher(teacher, device)
     model = (begun[0].train() if begun else Model(Sizes())).to(device)
     distillation = teacher and _distillation(teacher, model.sizes, maps, folder, TEACHING * seconds, seed, device)
-    trainer = Trainer(model, source, Settings(decoders_alone=decoders_alone), distillation)
+    # A general model is prompted once: `Atlas.prompts`.
+    trainer = Trainer(model, source, Settings(decoders_alone=decoders_alone, prompts=1), distillation)
     state = checkpoint.load(folder)
     done = 0.0
     if state is not None:

@@ -30,7 +30,8 @@ class Settings:
     """``mutual``: mutual-EMA on. ``stage_two``: share of the training after which it is, where a teacher is distilled
     before. ``own_from``: share of the training after which the average model's own masks join the pseudo labels.
     ``own``: their weight in the end. ``optimised``: pseudo labels are those of instance optimisation, not the
-    registration network's. ``decoders_alone``: all else stays as it is; pseudo labels must be there."""
+    registration network's. ``decoders_alone``: all else stays as it is; pseudo labels must be there.
+    ``prompts``: as `Model` takes them, that many or fewer by chance."""
 
     mutual: bool = True
     stage_two: float = 0.3
@@ -38,6 +39,7 @@ class Settings:
     own: float = 0.5
     optimised: bool = True
     decoders_alone: bool = False
+    prompts: int = PROMPTS
 
 
 class Trainer:
@@ -103,10 +105,12 @@ class Trainer:
         if sample.pseudo and share_done > self.settings.own_from:
             with torch.no_grad():
                 seen = features if self.alone else self.average.features(image)
-                own = self.average.masks(seen, image, self._own_atlas, sample.prior, PROMPTS).refined.probability
+                own = self.average.masks(
+                    seen, image, self._own_atlas, sample.prior, self.settings.prompts
+                ).refined.probability
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
             truth = (1 - part) * truth + part * own
-        prompts = 1 + int(torch.randint(PROMPTS, (), generator=self.source.random))
+        prompts = 1 + int(torch.randint(self.settings.prompts, (), generator=self.source.random))
         masks = self.model.masks(features, image, self._atlas, sample.prior, prompts)
         return {
             "coarse": losses.mask_loss(masks.coarse, truth, sample.weight, count),
