@@ -114,9 +114,9 @@ def test_a_model_begins_with_what_each_atlas_carries_and_the_atlas_s_own_goes_on
     asked, masks, warped = [], Learned.masks, Transfer.warped
     carried = []
 
-    def recorded(learned, found, labels, geometry, check):
+    def recorded(learned, found, labels, geometry, prompts, check):
         asked.append(labels[0].copy())
-        return masks(learned, found, labels, geometry, check)
+        return masks(learned, found, labels, geometry, prompts, check)
 
     def seen(transfer, geometry, check):
         maps, certainty = warped(transfer, geometry, check)
