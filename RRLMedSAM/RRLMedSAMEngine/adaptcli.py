@@ -107,12 +107,12 @@ def run(options: argparse.Namespace, lines: Lines, cancelled) -> None:
     from .training import adapt
     from .training.settings import Settings, TrainerSettings
 
-    others = (
+    all_learn = (
         options.model == FROM_NOTHING
         or options.teacher
         or {"mutual-ema", "instance-optimisation"}.intersection(options.without)
     )
-    trained = options.train or (ALL if others else DECODERS)
+    trained = options.train or (ALL if all_learn else DECODERS)
     switched = {
         "mutual": "mutual-ema" not in options.without,
         "optimised": "instance-optimisation" not in options.without,

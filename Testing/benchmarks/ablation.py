@@ -4,8 +4,7 @@
 
 Each case is registered without a model, and guided by each that is of this atlas, then voted on in each way; several
 models may be given. Writes ablation.json (Dice of each case and structure) and ablation.md: the means, and what the
-refined mask adds to the coarse one. Dice is the benchmark's own
-measure, which agrees with the scorer.
+refined mask adds to the coarse one. Dice is the benchmark's own measure, which agrees with the scorer.
 """
 
 import argparse

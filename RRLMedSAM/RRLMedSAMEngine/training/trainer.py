@@ -76,12 +76,12 @@ class Trainer:
             networklabels.relabel(self.source.cases, self.source.atlas, self.average)
             self.labelled = True
         sample = self.source.draw()
-        if sample.atlas is not self._seen or not self.alone and self.steps % DESCRIBE_EVERY == 0:
+        if sample.atlas is not self._seen or (self.steps % DESCRIBE_EVERY == 0 and not self.alone):
             self._look_at(sample.atlas)
         first_stage = self.distillation is not None and share_done < self.settings.stage_two
         with torch.autocast(sample.image.device.type, torch.bfloat16, enabled=sample.image.device.type == "cuda"):
             parts = {} if registers_only else self._mask_losses(sample, share_done)
-            if registers_only or self.steps % PAIR_EVERY == 0 and not self.alone:
+            if registers_only or (self.steps % PAIR_EVERY == 0 and not self.alone):
                 parts["registration"] = self._registration_loss()
             if first_stage:
                 parts["distillation"] = self.distillation.loss(self.model.general)
@@ -105,11 +105,9 @@ class Trainer:
         if sample.pseudo and share_done > self.settings.own_from:
             with torch.no_grad():
                 seen = features if self.alone else self.average.features(image)
-                own = self.average.masks(
-                    seen, image, self._own_atlas, sample.prior, self.settings.prompts
-                ).refined.probability
+                own = self.average.masks(seen, image, self._own_atlas, sample.prior, self.settings.prompts)
             part = self.settings.own * min(1, (share_done - self.settings.own_from) / 0.3)
-            truth = (1 - part) * truth + part * own
+            truth = (1 - part) * truth + part * own.refined.probability
         prompts = 1 + int(torch.randint(self.settings.prompts, (), generator=self.source.random))
         masks = self.model.masks(features, image, self._atlas, sample.prior, prompts)
         return {
